@@ -1,0 +1,217 @@
+"""Settings: YAML -> strict frozen dataclasses. One experiment = one ``ExperimentConfig``.
+
+``load(path, overrides)`` reads a YAML file (or the defaults) and applies ``a.b=value`` overrides. An unknown key
+fails with its path and the nearest known name; a wrong type fails with the path, the type and the value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, Union
+
+import yaml
+
+from rl_sched.errors import ConfigError
+from rl_sched.registry import did_you_mean
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class GuideConfig:
+    """A registered rule that guides the learned policy (LEARNED = feature + prior + potential)."""
+
+    policy: str | None = None  #: name of a kernel rule, e.g. min_min; None = no guide
+    params: dict[str, Any] = field(default_factory=dict)  #: the rule's parameters
+    prior: float = 3.0  #: added to the logit of the rule's action; its action is also a feature
+    potential: bool = True  #: shape the reward by the rule's exact cost-to-go (training only)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvConfig:
+    """What the learner sees and is paid for."""
+
+    lookahead: str = "per_gpu"  #: off | per_gpu | sorted | cdf
+    reward: str = "jct"  #: a name of the REWARDS table
+    finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
+    guide: GuideConfig = field(default_factory=GuideConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The policy and value network."""
+
+    name: str = "cross_attention"  #: a name of the NETWORKS table
+    hidden: int = 32  #: width of tokens and layers
+    heads: int = 1  #: attention heads (cross_attention)
+
+
+@dataclass(frozen=True, slots=True)
+class PPOConfig:
+    """Proximal policy optimisation (Schulman et al., 2017). Rates decay linearly to ``*_final`` of the start."""
+
+    lr: float = 7e-4
+    lr_final: float = 0.05  #: fraction of ``lr`` at the last step
+    gamma: float = 1.0  #: 1 = undiscounted: discounting the raw cost makes a policy wait for ever
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.003  #: bonus at the start, 0 from 80 % of the steps on
+    value_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    epochs: int = 3
+    minibatch: int = 2048
+    rollout: int = 64  #: steps per environment and update
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Length and bookkeeping of one training run."""
+
+    steps: int = 1_500_000  #: environment steps in all
+    num_envs: int = 128
+    val_every: int = 100_000  #: environment steps between two validations
+    val_episodes: int = 128
+    checkpoint_every: int = 100_000  #: environment steps between two checkpoints
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentConfig:
+    """One experiment: everything that decides the result of one training run."""
+
+    scenario: str = "default"
+    seed: int = 1
+    env: EnvConfig = field(default_factory=EnvConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def build(cls: type[D], data: Any, where: str = "") -> D:
+    """Makes a dataclass of type ``cls`` from a mapping, strictly and recursively.
+
+    Args:
+        cls: A dataclass type whose fields are scalars, optionals, tuples, dicts or further dataclasses.
+        data: A mapping, as read from YAML or JSON.
+        where: Dotted path of ``data``, for messages.
+
+    Raises:
+        ConfigError: An unknown key, a missing key or a value of the wrong type.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where or 'The configuration'} must be a mapping of settings; it is {data!r}.")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    values = {}
+    for key, value in data.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in fields:
+            raise ConfigError(f"Unknown key {path!r}. {did_you_mean(str(key), fields)}")
+        values[key] = _convert(hints[key], value, path)
+    for name, f in fields.items():
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"Key {f'{where}.{name}' if where else name!r} is required and is missing.")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    origin = typing.get_origin(hint)
+    args = typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        errors = []
+        for option in (a for a in args if a is not type(None)):
+            try:
+                return _convert(option, value, path)
+            except ConfigError as error:
+                errors.append(error)
+        raise errors[0]
+    if dataclasses.is_dataclass(hint):
+        return value if isinstance(value, hint) else build(hint, value, path)  # type: ignore[arg-type]
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigError(f"{path} must be a list; it is {value!r}.")
+        return tuple(_convert(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} must be a mapping; it is {value!r}.")
+        return {_convert(args[0], k, path): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
+    if hint is float and isinstance(value, str):
+        # YAML 1.1 reads 3e-4 as text.
+        try:
+            value = float(value)
+        except ValueError:
+            raise ConfigError(f"{path} must be a number; it is {value!r}.") from None
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, hint) or (hint in (int, float) and isinstance(value, bool)):
+        raise ConfigError(f"{path} must be of type {hint.__name__}; it is {value!r}.")
+    return value
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as plain dicts, lists and scalars (for YAML and JSON); the inverse of ``build``."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Reads a YAML mapping.
+
+    Raises:
+        ConfigError: The file is missing or is not a YAML mapping.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"The configuration file {str(path)!r} does not exist. Check the path.")
+    try:
+        data = yaml.safe_load(file.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings; it holds {type(data).__name__}.")
+    return data
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns ``data`` with ``a.b=value`` overrides applied; values are read as YAML.
+
+    Raises:
+        ConfigError: An override has no ``=``, or goes through a scalar.
+    """
+    out = json.loads(json.dumps(data))
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"An override must look like a.b=value; got {text!r}.")
+        node = out
+        *parents, last = key.strip().split(".")
+        for part in parents:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"The override {text!r} goes through {part!r}, which is not a group of settings.")
+        node[last] = yaml.safe_load(value)
+    return out
+
+
+def load(path: str | Path | None = None, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment of a YAML file (or the defaults), with overrides applied."""
+    return build(ExperimentConfig, apply_overrides(read_yaml(path) if path else {}, overrides))
+
+
+def content_id(config: Any) -> str:
+    """16 hex digits of a configuration's content (a dataclass, or plain data)."""
+    data = config if isinstance(config, (dict, list, str)) else to_dict(config)
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]

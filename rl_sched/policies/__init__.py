@@ -1,0 +1,5 @@
+"""The POLICIES table: every scheduling rule by name."""
+
+from rl_sched.registry import Registry
+
+POLICIES = Registry("policy", {})
