@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks.NAME [--json]`, each measured beside a peer in the same run."""

@@ -1,0 +1,50 @@
+"""Loaded records of a scenario's workloads, made on first use: resetting an environment is one copy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rl_sched.envs.observation import static_features
+from rl_sched.scenarios.base import Scenario
+from rl_sched.sim.record import ClassTable, Sizes, State
+from rl_sched.workload import Workload
+
+#: Decisions per job after which an episode is cut: a policy that waits for ever must not hang its learner.
+MAX_DECISIONS_PER_JOB = 50
+
+
+class Loaded(NamedTuple):
+    """One workload, ready to play."""
+
+    workload: Workload
+    record: np.ndarray  # (bytes,) at its first decision
+    static: np.ndarray  # (J, 3 + T) static features
+
+
+class Bank:
+    """Records by workload seed."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        largest = int(scenario.cluster.type_gpus.max())
+        jobs = scenario.num_jobs
+        self.sizes = Sizes(jobs, jobs, jobs * largest)
+        self._stage = State(scenario.cluster, scenario.rules, 1, self.sizes)
+        if scenario.rules.max_steps is None:
+            self._stage.views.head["max_steps"] = MAX_DECISIONS_PER_JOB * jobs
+        self._loaded: dict[int, Loaded] = {}
+
+    def __getitem__(self, seed: int) -> Loaded:
+        if seed not in self._loaded:
+            scenario = self.scenario
+            workload = scenario.workload(seed)
+            dur = workload.duration_on(scenario.cluster)
+            table, klass = ClassTable.of(workload.num_gpus, dur)
+            self._stage.load(0, workload, dur, table, klass)
+            static = static_features(
+                workload.num_gpus, workload.priority, dur, scenario.cluster.type_gpus, scenario.time_scale_s
+            )
+            self._loaded[seed] = Loaded(workload, self._stage.raw[0].copy(), static)
+        return self._loaded[seed]

@@ -1,0 +1,35 @@
+"""A registered rule that guides a learner: its action as a feature, its exact cost-to-go as a potential."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_sched.config import GuideConfig
+from rl_sched.envs import kernels
+from rl_sched.errors import ConfigError
+from rl_sched.policies import POLICIES
+from rl_sched.sim.record import State
+
+
+class Guide:
+    """The rule of a ``GuideConfig``, compiled; ``code`` is -1 where there is none.
+
+    Raises:
+        ConfigError: The policy is not a compiled rule.
+    """
+
+    def __init__(self, config: GuideConfig) -> None:
+        self.code = -1
+        self.params = np.zeros(1)
+        self.active = config.policy is not None
+        if config.policy is not None:
+            rule = POLICIES.create(config.policy, **config.params)
+            if not hasattr(rule, "code"):
+                known = [name for name in POLICIES if hasattr(POLICIES.load(name), "code")]
+                raise ConfigError(f"A guide must be a compiled rule ({', '.join(known)}); got {config.policy!r}.")
+            self.code = int(rule.code)
+            self.params = rule.params()
+
+    def costs_to_go(self, state: State, wanted: np.ndarray, window: int, out: np.ndarray) -> None:
+        """Writes, where ``wanted (N,)``, the job-seconds until the end under the rule, with the true arrivals."""
+        kernels.costs_to_go(*state.views, state.raw, wanted, self.code, self.params, window, out)

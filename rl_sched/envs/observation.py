@@ -1,0 +1,200 @@
+"""What a learner sees: shapes, names of the features, and the kernel that writes them.
+
+Everything is scale-free: times are shown relative to the scenario's ``time_scale_s``, as x / (x + scale) or as a
+quarter of a logarithm; all floats lie in [-2, 2]. Rows of padding are all zero.
+
+Job features (Fj columns): exists (1), gang (log, 1 = largest gang that fits), work (log GPU-seconds), waited, fits
+now on some type, priority (share of the largest), per type: run time (log, 2 = impossible); with ``finish_times``
+per type: time until enough GPUs are free, planned finish, best planned finish over this one; with a guide per type:
+1 where the guide starts this job.
+GPU features (Fg): lookahead, relative speed, one-hot type. Globals (Fx): see ``GLOBALS``; then free share per type.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from rl_sched.cluster import ClusterSpec
+from rl_sched.sim.kernels import can_wait
+from rl_sched.sim.placement import fits
+
+BOUND = 2.0
+NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
+NUM_PLAIN = 6  # exists, gang, work, waited, fits, priority
+GLOBALS = (
+    "share of the window in use",
+    "jobs beyond the window, b / (b + W)",
+    "jobs running over GPUs",
+    "share of the jobs that have arrived",
+    "time since the last arrival",
+    "time since the 5th last arrival",
+    "time since the 20th last arrival",
+    "time until the next completion",
+    "clock",
+    "share of the deadline used (0 without one)",
+)
+_RECENT = (1, 5, 20)
+
+
+class ObsSpec(NamedTuple):
+    """Shapes of an observation."""
+
+    window: int  # W
+    job_features: int  # Fj
+    num_gpus: int  # G
+    gpu_features: int  # Fg
+    global_features: int  # Fx
+    num_types: int  # T
+    guided: bool
+
+    @property
+    def num_actions(self) -> int:
+        """0 = wait, 1 + slot * T + type = start the job of that slot on that type."""
+        return self.window * self.num_types + 1
+
+
+def spec_of(cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool) -> ObsSpec:
+    """The shapes for a cluster and a window of W jobs."""
+    t = cluster.num_types
+    return ObsSpec(
+        window=window,
+        job_features=NUM_PLAIN + t + (3 * t if finish_times else 0) + (t if guided else 0),
+        num_gpus=cluster.num_gpus,
+        gpu_features=2 + t,
+        global_features=len(GLOBALS) + t,
+        num_types=t,
+        guided=guided,
+    )
+
+
+def static_features(
+    gang: np.ndarray, priority: np.ndarray, dur: np.ndarray, type_gpus: np.ndarray, time_scale_s: float
+) -> np.ndarray:
+    """Features that never change: (n, 3 + T) float32 = gang, work, priority, run time per type."""
+    fastest = dur.min(axis=1)
+    largest = max(int(type_gpus.max()), 2)
+    out = np.empty((len(gang), NUM_STATIC + dur.shape[1]), np.float32)
+    out[:, 0] = np.log(gang) / np.log(largest)
+    out[:, 1] = 0.25 * np.log(fastest * gang / time_scale_s)
+    out[:, 2] = priority / max(float(np.abs(priority).max()), 1e-9)
+    with np.errstate(divide="ignore"):
+        out[:, NUM_STATIC:] = 0.25 * np.log(dur / time_scale_s)
+    return np.clip(out, -BOUND, BOUND, out=out)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _squash(x, scale):
+    return np.float32(x / (x + scale))
+
+
+@njit(forceinline=True, error_model="numpy")
+def write_globals(s, e, out, window, scale):
+    """Writes row ``e`` of the globals (N, Fx)."""
+    head = s.head[e]
+    n = head.window_len
+    beyond = head.num_waiting - n
+    out[e, 0] = n / window
+    out[e, 1] = beyond / (beyond + window)
+    out[e, 2] = head.num_running / s.gpus.shape[1]
+    out[e, 3] = head.num_arrived / head.num_jobs
+    for i in range(3):
+        back = head.num_arrived - _RECENT[i]
+        out[e, 4 + i] = 1.0
+        if back >= 0:
+            out[e, 4 + i] = _squash(head.now - s.jobs[e, s.order[e, back]].submit_s, scale)
+    out[e, 7] = 1.0
+    if head.num_running > 0:
+        # In a world with ``heapq_ties`` the heap also holds future arrivals, which nobody may see.
+        first = s.heap[e, 0].time
+        if head.heapq_ties == 1:
+            first = np.inf
+            for g in range(s.gpus.shape[1]):
+                if s.gpus[e, g].job >= 0:
+                    first = min(first, s.gpus[e, g].end_s)
+        out[e, 7] = _squash(first - head.now, scale)
+    out[e, 8] = _squash(head.now, 50.0 * scale)
+    out[e, 9] = min(head.now / head.horizon_s, 1.0)
+    for t in range(s.types.shape[1]):
+        out[e, 10 + t] = s.types[e, t].free / s.types[e, t].total
+
+
+@njit(forceinline=True, error_model="numpy")
+def write_jobs(
+    s, e, jobs, mask, slots, static, free_at, finish_times, guide_row, guide_type, guided, scale, previous
+):  # fmt: skip
+    """Writes the job rows, the mask and the slots of environment ``e``; returns the number of jobs shown.
+
+    Args:
+        s, e: Views and number of the record.
+        jobs: (N, W, Fj) output, as are ``mask`` (N, A) and ``slots`` (N, W).
+        static: (N, J, 3 + T) see ``static_features``.
+        free_at: (T, G) seconds until 1, 2, ... GPUs are free; read with ``finish_times`` only.
+        finish_times: Whether the features of finish times are part of the row.
+        guide_row, guide_type: The guide's choice, -1 = wait; read if ``guided``.
+        guided: Whether the guide's choice is part of the row.
+        scale: Seconds.
+        previous: Number of rows that the last call left non-zero.
+    """
+    head = s.head[e]
+    num_types = s.types.shape[1]
+    n = head.window_len
+    base = NUM_PLAIN + num_types
+    job = head.first_waiting
+    any_fits = False
+    for i in range(n):
+        r = s.jobs[e, job]
+        slots[e, i] = job
+        jobs[e, i, 0] = 1.0
+        jobs[e, i, 1] = static[e, job, 0]
+        jobs[e, i, 2] = static[e, job, 1]
+        jobs[e, i, 3] = _squash(head.now - r.submit_s, 2.0 * scale)
+        jobs[e, i, 5] = static[e, job, 2]
+        fits_now = False
+        for t in range(num_types):
+            jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
+            ok = s.dur[e, job, t] < np.inf and fits(s, e, t, r.gang)
+            mask[e, 1 + i * num_types + t] = ok
+            fits_now |= ok
+        jobs[e, i, 4] = fits_now
+        any_fits |= fits_now
+        if finish_times:
+            best = np.inf
+            for t in range(num_types):
+                best = min(best, free_at[t, r.gang - 1] + s.dur[e, job, t])
+            for t in range(num_types):
+                wait = free_at[t, r.gang - 1]
+                finish = wait + s.dur[e, job, t]
+                k = base + 3 * t
+                if finish < np.inf:
+                    jobs[e, i, k] = _squash(wait, scale)
+                    jobs[e, i, k + 1] = _squash(finish, scale)
+                    jobs[e, i, k + 2] = best / finish
+                else:
+                    jobs[e, i, k] = 1.0
+                    jobs[e, i, k + 1] = 1.0
+                    jobs[e, i, k + 2] = 0.0
+        if guided:
+            k = base + (3 * num_types if finish_times else 0)
+            for t in range(num_types):
+                jobs[e, i, k + t] = i == guide_row and t == guide_type
+        job = r.next
+    for i in range(n, previous):
+        for k in range(jobs.shape[2]):
+            jobs[e, i, k] = 0.0
+        for t in range(num_types):
+            mask[e, 1 + i * num_types + t] = 0
+    # Waiting is a choice wherever time may bring something; the last observation keeps one legal action.
+    mask[e, 0] = can_wait(s, e) or not any_fits
+    return n
+
+
+@njit(forceinline=True, error_model="numpy")
+def write_remaining(s, e, out):
+    """Writes row ``e`` of (N, G): seconds until each GPU is free, 0 = idle."""
+    now = s.head[e].now
+    for g in range(s.gpus.shape[1]):
+        r = s.gpus[e, g]
+        out[e, g] = r.end_s - now if r.job >= 0 else 0.0

@@ -1,0 +1,312 @@
+"""N scheduling environments over one kernel, as a Gymnasium vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from rl_sched.config import EnvConfig
+from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
+from rl_sched.envs.bank import Bank
+from rl_sched.envs.guide import Guide
+from rl_sched.envs.observation import BOUND, spec_of
+from rl_sched.envs.rewards import Steps
+from rl_sched.errors import ConfigError, SimulationError
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.scenarios.base import Scenario
+from rl_sched.sim.invariants import check
+from rl_sched.sim.record import HEAD, State
+from rl_sched.sim.result import RunResult
+from rl_sched.sim.simulator import snapshot_of
+from rl_sched.sim.snapshot import Snapshot
+
+Obs = dict[str, np.ndarray]
+
+
+def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
+    """The space of one environment."""
+    spec = spec_of(
+        scenario.cluster, scenario.window, finish_times=config.finish_times, guided=config.guide.policy is not None
+    )
+
+    def box(*shape: int) -> gym.spaces.Box:
+        return gym.spaces.Box(-BOUND, BOUND, shape, np.float32)
+
+    spaces: dict[str, gym.Space] = {
+        "jobs": box(spec.window, spec.job_features),
+        "gpus": box(spec.num_gpus, spec.gpu_features),
+        "globals": box(spec.global_features),
+        "action_mask": gym.spaces.Box(0, 1, (spec.num_actions,), np.int8),
+    }
+    if spec.guided:
+        spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
+    return gym.spaces.Dict(spaces)
+
+
+class SchedulingVectorEnv(gym.vector.VectorEnv):
+    """N environments that step together. Autoreset mode NEXT_STEP.
+
+    Args:
+        scenario: A scenario or its name.
+        env: What the learner sees and is paid for; None = the defaults.
+        num_envs: N.
+        seed: Decides which workloads each environment plays.
+        split: ``train`` draws workloads of the TRAIN seeds at random; ``val`` and ``report`` play theirs in order.
+        seeds: Workload seeds to play in order instead of a split's.
+        strict: An illegal action raises instead of being a counted no-op.
+
+    The arrays of an observation are buffers that the next step overwrites when ``reset_raw`` and ``step_raw`` are
+    used; ``reset`` and ``step`` return copies.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | str = "default",
+        env: EnvConfig | None = None,
+        num_envs: int = 1,
+        seed: int = 0,
+        split: str = "train",
+        *,
+        seeds: Sequence[int] | None = None,
+        strict: bool = False,
+    ) -> None:
+        if num_envs < 1:
+            raise ConfigError(f"num_envs must be at least 1; it is {num_envs}.")
+        self.scenario = SCENARIOS.create(scenario) if isinstance(scenario, str) else scenario
+        self.config = env or EnvConfig()
+        self.num_envs = num_envs
+        self.strict = strict
+        self._sequence = list(seeds) if seeds is not None else None
+        if self._sequence is None and split != "train":
+            self._sequence = list(self.scenario.seeds.of(split))
+        self._train_seeds = self.scenario.seeds.train
+        self._lookahead = LOOKAHEADS.load(self.config.lookahead)
+        self._reward = REWARDS.load(self.config.reward)
+        self._guide = Guide(self.config.guide)
+        self._shaped = self._guide.active and self.config.guide.potential and split == "train"
+        cluster = self.scenario.cluster
+        self.spec_obs = spec_of(
+            cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self._guide.active
+        )
+        self._bank = Bank(self.scenario)
+        self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
+        self._type_columns = [np.flatnonzero(cluster.gpu_type == t) for t in range(cluster.num_types)]
+        self._allocate(num_envs, cluster.num_gpus, cluster.num_types)
+        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.render_mode = None
+        self.single_observation_space = observation_space(self.scenario, self.config)
+        self.single_action_space = gym.spaces.Discrete(self.spec_obs.num_actions)
+        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
+        self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
+        self._seed = seed
+        self._start(seed)
+
+    def _allocate(self, n: int, num_gpus: int, num_types: int) -> None:
+        spec = self.spec_obs
+        self._obs: Obs = {
+            "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
+            "gpus": np.zeros((n, num_gpus, spec.gpu_features), np.float32),
+            "globals": np.zeros((n, spec.global_features), np.float32),
+            "action_mask": np.zeros((n, spec.num_actions), np.int8),
+        }
+        self._guide_actions = np.zeros(n, np.int64)
+        if spec.guided:
+            self._obs["guide"] = self._guide_actions
+        cluster = self.scenario.cluster
+        self._obs["gpus"][:, :, 1] = (cluster.type_flops / cluster.type_flops.max())[cluster.gpu_type]
+        self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_type] = 1.0
+        self._static = np.zeros((n, self.scenario.num_jobs, 3 + num_types), np.float32)
+        self._remaining = np.zeros((n, num_gpus))
+        self._slots = np.zeros((n, spec.window), np.int64)
+        self._shown = np.zeros(n, np.int64)
+        self._flags = np.zeros((5, n), np.bool_)  # waited, could_start, illegal, terminated, truncated
+        self._before = np.zeros(n, HEAD)
+        self._cost_to_go = np.zeros(n)
+        self._done = np.zeros(n, np.bool_)
+        self._episode_seed = np.zeros(n, np.int64)
+        self._episode_number = np.zeros(n, np.int64)
+        self._return = np.zeros(n)
+        self._counts = np.zeros((3, n), np.int64)  # steps, voluntary waits, illegal actions of the episode
+        self._finished: list[dict[str, float]] = []
+
+    # ---------------------------------------------------------------- episodes
+
+    def _start(self, seed: int) -> None:
+        self._seed = seed
+        self._rngs = [np.random.default_rng([seed, e]) for e in range(self.num_envs)]
+        self._episode_number[:] = 0
+        self._finished.clear()
+        self._done[:] = False
+
+    def _next_seed(self, e: int) -> int:
+        k = int(self._episode_number[e])
+        self._episode_number[e] += 1
+        if self._sequence is not None:
+            return self._sequence[(e + k * self.num_envs) % len(self._sequence)]
+        return self._train_seeds[int(self._rngs[e].integers(len(self._train_seeds)))]
+
+    def _reset_env(self, e: int) -> None:
+        seed = self._next_seed(e)
+        loaded = self._bank[seed]
+        self._state.raw[e] = loaded.record
+        self._static[e] = loaded.static
+        self._episode_seed[e] = seed
+        self._return[e] = 0.0
+        self._counts[:, e] = 0
+
+    def _call(self, actions: np.ndarray) -> None:
+        obs, flags = self._obs, self._flags
+        kernels.step_all(
+            *self._state.views, actions, self._static, self._guide.code, self._guide.params,
+            self.config.finish_times, self.scenario.time_scale_s, obs["jobs"], obs["action_mask"], obs["globals"],
+            self._remaining, self._guide_actions, self._slots, self._shown, *flags,
+        )  # fmt: skip
+        frac = np.minimum(self._remaining / self.scenario.lookahead_s, 1.0, dtype=np.float32, casting="same_kind")
+        for columns in self._type_columns:
+            obs["gpus"][:, columns, 0] = self._lookahead(frac[:, columns])
+
+    # ---------------------------------------------------------------- the fast door
+
+    def reset_raw(self, seed: int | None = None) -> Obs:
+        """Starts new episodes everywhere; returns the observation buffers."""
+        if seed is not None:
+            self._start(seed)
+        for e in range(self.num_envs):
+            self._reset_env(e)
+        self._done[:] = False
+        self._call(np.full(self.num_envs, kernels.SKIP))
+        if self._shaped:
+            everywhere = np.ones(self.num_envs, np.bool_)
+            self._guide.costs_to_go(self._state, everywhere, self.spec_obs.window, self._cost_to_go)
+        return self._obs
+
+    def step_raw(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray]:
+        """One step; returns observation buffers, rewards (N,) float32, done (N,) and was_reset (N,).
+
+        Where the last step ended an episode, the action is ignored, a new episode starts, the reward is 0 and
+        ``was_reset`` is set.
+
+        Raises:
+            SimulationError: In strict mode, an action is illegal.
+        """
+        was_reset = self._done
+        resets = np.flatnonzero(was_reset)
+        actions = np.asarray(actions, np.int64)
+        if resets.size:
+            actions = actions.copy()
+            actions[resets] = kernels.SKIP
+            for e in resets:
+                self._reset_env(int(e))
+        heads = self._state.views.head[: self.num_envs]
+        before = self._before
+        before[:] = heads
+        guided_action = self._guide_actions.copy() if self._shaped else None
+        self._call(actions)
+        waited, could_start, illegal, terminated, truncated = self._flags
+        if resets.size:
+            for flag in (waited, could_start, illegal):
+                flag[resets] = False
+        steps = Steps(
+            before, heads, waited, could_start, self._remaining, terminated, truncated,
+            self.scenario.time_scale_s, self.scenario.lookahead_s,
+        )  # fmt: skip
+        reward = self._reward(steps)
+        done = terminated | truncated
+        self._count(reward, was_reset)
+        if guided_action is not None:
+            reward = self._shape(reward, actions != guided_action, was_reset, heads, done)
+        reward = reward.astype(np.float32)
+        reward[resets] = 0.0
+        if self.strict and illegal.any():
+            e = int(np.flatnonzero(illegal)[0])
+            raise SimulationError(f"Action {int(actions[e])} of environment {e} is illegal. Obey the action mask.")
+        if self.scenario.rules.debug:
+            for e in range(self.num_envs):
+                check(self._state, e, 0.0 if was_reset[e] else float(before["now"][e]))
+        for e in np.flatnonzero(done):
+            self._finish(int(e))
+        self._done = done
+        return self._obs, reward, done, was_reset
+
+    def _count(self, reward: np.ndarray, was_reset: np.ndarray) -> None:
+        self._return += np.where(was_reset, 0.0, reward)
+        self._counts[0] += ~was_reset
+        self._counts[1] += self._flags[0] & self._flags[1]
+        self._counts[2] += self._flags[2]
+
+    def _shape(
+        self, reward: np.ndarray, deviated: np.ndarray, was_reset: np.ndarray, heads: np.ndarray, done: np.ndarray
+    ) -> np.ndarray:
+        """Adds the change of the potential -(cost-to-go of the guide). Where it was obeyed, that is exactly 0."""
+        spent = heads["job_seconds"] - self._before["job_seconds"]
+        old = self._cost_to_go.copy()
+        self._cost_to_go -= spent
+        wanted = (deviated & ~done) | was_reset
+        self._guide.costs_to_go(self._state, wanted, self.spec_obs.window, self._cost_to_go)
+        self._cost_to_go[done] = 0.0
+        advantage = np.where(deviated | done, old - self._cost_to_go - spent, 0.0)
+        return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)
+
+    def _finish(self, e: int) -> None:
+        head = self._state.views.head[e]
+        length, waits, illegal = (int(x) for x in self._counts[:, e])
+        complete = head["num_done"] == head["num_jobs"]
+        self._finished.append(
+            {
+                "seed": int(self._episode_seed[e]),
+                "mean_jct_s": float(head["job_seconds"] / head["num_jobs"]) if complete else float("nan"),
+                "episode_return": float(self._return[e]),
+                "length": length,
+                "noop_share": waits / max(length, 1),
+                "illegal": illegal,
+                "num_unfinished": int(head["num_jobs"] - head["num_done"]),
+                "env": e,
+            }
+        )
+
+    def pop_finished(self) -> list[dict[str, float]]:
+        """Statistics of the episodes that ended since the last call, in the order of their ends."""
+        out, self._finished = self._finished, []
+        return out
+
+    @property
+    def observation(self) -> Obs:
+        """The observation buffers."""
+        return self._obs
+
+    @property
+    def episode_seed(self) -> np.ndarray:
+        """(N,) workload seeds of the running episodes."""
+        return self._episode_seed
+
+    def snapshot(self, e: int = 0) -> Snapshot:
+        """What a policy would see in environment ``e``."""
+        return snapshot_of(self._state, e, self._bank[int(self._episode_seed[e])].workload.priority)
+
+    def result(self, e: int = 0) -> RunResult:
+        """The jobs of environment ``e`` so far; after an episode's last step, until the next one."""
+        return RunResult.of(self._state, e, self._bank[int(self._episode_seed[e])].workload, self.scenario.rules)
+
+    # ---------------------------------------------------------------- Gymnasium's door
+
+    def _copy(self) -> Obs:
+        return {key: value.copy() for key, value in self._obs.items()}
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Starts new episodes; ``seed`` decides which workloads are played from now on."""
+        first = seed[0] if isinstance(seed, (list, tuple)) else seed
+        self.reset_raw(first)  # type: ignore[arg-type]
+        return self._copy(), {"workload_seed": self._episode_seed.copy()}
+
+    def step(self, actions: Any) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One step of all environments; info: ``illegal``, ``workload_seed`` and, on the last step, ``episode``."""
+        _, reward, _, was_reset = self.step_raw(np.asarray(actions))
+        _, _, illegal, terminated, truncated = self._flags
+        info: dict[str, Any] = {"illegal": illegal.copy(), "workload_seed": self._episode_seed.copy()}
+        return self._copy(), reward, terminated.copy(), truncated.copy(), info

@@ -1,0 +1,167 @@
+"""Judges a learned policy beside the rules, on the same workloads: ``python -m rl_sched.evaluate --checkpoint DIR``.
+
+Without ``--checkpoint`` the rules alone. VAL workloads by default; ``--final`` opens REPORT, which is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.verbs import run_verb
+
+if TYPE_CHECKING:
+    from rl_sched.evaluation.comparison import Row
+
+LEARNED = "learned"
+DEFAULT_SCENARIO = "default"
+DEFAULT_EPISODES = 128
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m rl_sched.evaluate", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder of a trained policy")
+    parser.add_argument("--scenario", metavar="NAME", help="default: the one that the policy was trained on")
+    parser.add_argument("--policies", metavar="A,B,...", help="rules to compare with; default: all baselines")
+    parser.add_argument("--episodes", type=int, default=DEFAULT_EPISODES, metavar="N", help="workloads (default 128)")
+    parser.add_argument("--final", action="store_true", help="use the held-out REPORT workloads; every use is counted")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write report.md, report.json, rows.csv and figures")
+    return parser.parse_args(argv)
+
+
+def load_checkpoint(folder: Path) -> Any:
+    """The learned policy of a folder.
+
+    Raises:
+        CheckpointError: There is no such folder, it is incomplete, or it does not give its stored outputs.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"--checkpoint must be the folder of a trained policy; {str(folder)!r} does not exist. "
+            "Train one with `python -m rl_sched.train`."
+        )
+    from rl_sched.rl.learned_policy import LearnedPolicy  # torch: only when there is something to load
+
+    return LearnedPolicy.load(folder)
+
+
+def choose_policies(text: str | None) -> dict[str, Any]:
+    """The rules named in ``--policies``, or all baselines.
+
+    Raises:
+        ConfigError: A name is not known, or none is left.
+    """
+    from rl_sched.evaluation.protocol import BASELINES, baselines
+
+    names = BASELINES if text is None else tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
+    if not names:
+        raise ConfigError(f"--policies must name at least one rule, as in --policies {BASELINES[0]},{BASELINES[-1]}.")
+    return baselines(names)
+
+
+def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
+    """The table of the console.
+
+    Args:
+        rows: Compared rows.
+        title: Heading of the score.
+        versus: The learned policy's name (its differences to every rule are shown), or the rule that all are
+            compared with.
+    """
+    from rl_sched.evaluation.comparison import interval_text
+    from rl_sched.evaluation.markdown import NONE, score_cell, seconds, text_table
+
+    learned = next((r for r in rows if r.learned), None)
+    header = ["policy", f"{title} [95 %]", "p95 JCT (s)", "wait (s)", "util. %", "unfinished"]
+    header += [f"{versus} against it", "verdict"] if learned else [f"against {versus}", "verdict"]
+    lines = []
+    for row in sorted(rows, key=lambda r: r.name != versus if learned else False):
+        c = learned.versus.get(row.name) if learned else row.versus.get(versus)
+        m = row.means
+        lines.append(
+            [
+                row.name,
+                score_cell(row),
+                seconds(m["p95_jct_s"]),
+                seconds(m["mean_wait_s"]),
+                f"{100 * m['utilisation_frac']:.1f}",
+                f"{row.num_unfinished}",
+                NONE if c is None else interval_text(c.difference_pct),
+                NONE if c is None else c.verdict,
+            ]
+        )
+    print(text_table(header, lines))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluates and prints; returns the exit code."""
+    args = parse(argv)
+    from rl_sched.evaluation import protocol
+    from rl_sched.evaluation import statistics as st
+    from rl_sched.evaluation.comparison import compare
+    from rl_sched.evaluation.openings import record_opening
+    from rl_sched.evaluation.report import build_report, plain, write_report
+    from rl_sched.evaluation.scores import objective_of
+    from rl_sched.scenarios import SCENARIOS
+
+    rules = choose_policies(args.policies)
+    if args.scenario is not None:
+        SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
+    learned = load_checkpoint(args.checkpoint) if args.checkpoint is not None else None
+    scenario = SCENARIOS.create(args.scenario or (learned.experiment.scenario if learned else DEFAULT_SCENARIO))
+    if (why := scenario.available()) is not None:
+        raise ConfigError(why)
+    split = "report" if args.final else "val"
+    seeds = protocol.choose_seeds(scenario, split, args.episodes)
+    notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
+    opened = None
+    if learned is not None:
+        notes.append(f"{LEARNED}: checkpoint {args.checkpoint}, training seed {learned.experiment.seed}.")
+        if args.final:
+            opened = record_opening(args.checkpoint, scenario.name, len(seeds))
+            notes.append(f"REPORT opened {opened} time{'s' * (opened > 1)} for this checkpoint.")
+
+    def progress(name: str) -> None:
+        if not args.json and sys.stderr.isatty():
+            print(f"\r\033[Kevaluating {name} ...", end="", file=sys.stderr, flush=True)
+
+    policies = {**({LEARNED: learned} if learned else {}), **rules}
+    table = protocol.evaluate(policies, scenario, seeds, on_policy=progress)
+    if not args.json and sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    resamples = st.RESAMPLES_FINAL if args.final else st.RESAMPLES
+    objective = objective_of(table)
+    judged = build_report(table, title="Evaluation", resamples=resamples).scenarios[0]
+    first_rule = protocol.SJF if protocol.SJF in rules else next(iter(rules))
+    rows = compare(table, others=list(rules) if learned else [first_rule], objective=objective, resamples=resamples)
+    out = None
+    if args.out is not None:
+        from rl_sched.plots.report_figures import draw_report
+
+        out = write_report(
+            table, args.out, title=f"Evaluation on {scenario.name}", notes=notes, resamples=resamples, draw=draw_report
+        )
+    if args.json:
+        head = {"scenario": scenario.name, "split": split, "episodes": len(seeds), "first_seed": seeds[0]}
+        head |= {"checkpoint": str(args.checkpoint) if learned else None, "report_openings": opened}
+        tail = {"conclusions": judged.conclusions, "captions": judged.captions, "notes": notes}
+        print(json.dumps(plain({**head, "objective": objective, "rows": rows, **tail})))
+        return 0
+    print("\n".join(notes), end="\n\n")
+    print_table(rows, objective.title, LEARNED if learned else first_rule)
+    print()
+    print("\n".join([*judged.conclusions, *judged.captions]))
+    if out is not None:
+        print(f"\nWritten: {out.markdown}, {out.json.name}, {out.rows_csv.name} and {len(out.figures)} figures.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_verb(main))

@@ -1,0 +1,16 @@
+"""The FIGURES table: every figure by name.
+
+A figure is a module with ``data(...) -> NamedTuple`` (numbers, no drawing) and ``draw(data) -> Figure`` (drawing,
+no numbers of its own); its entry is a ``FigureKind`` that joins the two.
+"""
+
+from rl_sched.registry import Registry
+
+FIGURES = Registry(
+    "figure",
+    {
+        "learning_curves": "rl_sched.plots.learning_curves:FIGURE",
+        "jct_cdf": "rl_sched.plots.jct_cdf:FIGURE",
+        "intervals": "rl_sched.plots.intervals:FIGURE",
+    },
+)

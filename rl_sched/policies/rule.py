@@ -1,0 +1,61 @@
+"""Base of the compiled rules: the same kernel serves a snapshot, a record, and a batch of records."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from rl_sched.policies import rule_kernels
+from rl_sched.sim.record import State
+from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
+from rl_sched.workload import Workload
+
+
+class KernelRule:
+    """A rule whose decision is a kernel; subclasses are frozen dataclasses and give ``code``.
+
+    The dataclass fields, in order, are the kernel's parameters. ``SPACE`` gives for each tunable field the bounds
+    that ``tune_rule`` searches.
+    """
+
+    code: ClassVar[int]
+    SPACE: ClassVar[dict[str, tuple[float, float]]] = {}
+
+    def params(self) -> np.ndarray:
+        """(P,) float64: the fields in order."""
+        values = [float(getattr(self, f.name)) for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return np.array(values or [0.0])
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        n, num_types = snapshot.duration_s.shape
+        free_at = np.full((num_types, len(snapshot.gpu_type)), np.inf)
+        for t in range(num_types):
+            times = np.sort(snapshot.remaining_s[snapshot.gpu_type == t])
+            free_at[t, : len(times)] = times
+        row, gpu_type = rule_kernels.choose_once(
+            self.code,
+            self.params(),
+            snapshot.job.copy(),
+            snapshot.num_gpus.copy(),
+            snapshot.submit_s.copy(),
+            snapshot.duration_s.copy(),
+            snapshot.feasible.copy(),
+            free_at,
+            free_at.copy(),
+            np.zeros(n, np.bool_),
+            snapshot.now_s,
+            snapshot.decision,
+            snapshot.can_wait,
+            snapshot.free_gpus.copy(),
+        )
+        return Start(int(snapshot.job[row]), int(gpu_type)) if row >= 0 else Wait()
+
+    def run_compiled(self, state: State, e: int, workload: Workload) -> None:
+        self.run_records(state, e, e + 1)
+
+    def run_records(self, state: State, first: int, last: int) -> None:
+        """Plays the records ``first <= e < last``, each at its first decision, to their ends."""
+        rows = min(state.rules.window or state.views.jobs.shape[1], state.views.jobs.shape[1])
+        rule_kernels.run(*state.views, first, last, self.code, self.params(), rows)

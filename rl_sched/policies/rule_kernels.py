@@ -1,0 +1,274 @@
+"""Compiled rules: each looks at one decision and returns (row of the window, GPU type), or (-1, -1) to wait.
+
+A rule's kernel takes ``look`` (a ``Look`` of arrays) and its parameters. ``choose`` is the table that dispatches on
+a rule's code; ``run`` plays one record to its end with one rule.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather
+from rl_sched.sim.record import Views
+
+RANDOM, BEST_FIT, INDEX, MIN_MIN = range(4)
+
+
+class Look(NamedTuple):
+    """Scratch arrays of one decision; W rows of the window of which ``n`` are used, T types, G GPUs."""
+
+    job: np.ndarray  # (W,) int64
+    gang: np.ndarray  # (W,) int64
+    submit: np.ndarray  # (W,) s
+    duration: np.ndarray  # (W, T) s
+    feasible: np.ndarray  # (W, T) bool
+    free_at: np.ndarray  # (T, G) s from now until 1, 2, ... GPUs of the type are free; inf beyond its size
+    plan: np.ndarray  # (T, G) copy of free_at that a planning rule changes
+    done: np.ndarray  # (W,) bool scratch
+
+
+def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
+    """Scratch for windows up to ``rows`` jobs."""
+    return Look(
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows),
+        np.zeros((rows, num_types)),
+        np.zeros((rows, num_types), np.bool_),
+        np.zeros((num_types, num_gpus)),
+        np.zeros((num_types, num_gpus)),
+        np.zeros(rows, np.bool_),
+    )
+
+
+@njit(forceinline=True, error_model="numpy")
+def fill_free_at(s, e, free_at):
+    """Sorted times from now until 1, 2, ... GPUs of each type are free."""
+    now = s.head[e].now
+    free_at[:] = np.inf
+    for t in range(s.types.shape[1]):
+        for k in range(s.types[e, t].free):
+            free_at[t, k] = 0.0
+    # GPUs of a type need not be neighbours, so the used length is kept per type in the scan itself.
+    for g in range(s.gpus.shape[1]):
+        r = s.gpus[e, g]
+        if r.job >= 0:
+            left = r.end_s - now
+            k = s.types[e, r.type].total - 1
+            # Insertion from the back: slots still inf are empty.
+            while k > 0 and free_at[r.type, k - 1] > left:
+                free_at[r.type, k] = free_at[r.type, k - 1]
+                k -= 1
+            free_at[r.type, k] = left
+
+
+@njit(error_model="numpy")
+def _first_feasible(look, n):
+    for i in range(n):
+        best = -1
+        for t in range(look.duration.shape[1]):
+            if look.feasible[i, t] and (best < 0 or look.duration[i, t] < look.duration[i, best]):
+                best = t
+        if best >= 0:
+            return i, best
+    return -1, -1
+
+
+@njit(error_model="numpy")
+def _mix(x):
+    """One step of splitmix64 (Steele, Lea, Flood, 2014): a well mixed 64-bit hash of a counter."""
+    x += np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(error_model="numpy")
+def _random(look, n, now, decision, params):
+    jobs = 0
+    for i in range(n):
+        look.done[i] = look.feasible[i].any()
+        jobs += look.done[i]
+    if jobs == 0:
+        return -1, -1
+    draw = _mix(_mix(np.uint64(np.int64(params[0]))) ^ _mix(np.uint64(decision)) ^ np.uint64(np.int64(now * 1e3)))
+    k = np.int64(draw % np.uint64(jobs))
+    row = 0
+    while True:
+        if look.done[row]:
+            if k == 0:
+                break
+            k -= 1
+        row += 1
+    best = -1
+    for t in range(look.duration.shape[1]):
+        if look.feasible[row, t] and (best < 0 or look.duration[row, t] < look.duration[row, best]):
+            best = t
+    return row, best
+
+
+@njit(error_model="numpy")
+def _best_fit(look, n, free):
+    row, best, least = -1, -1, np.inf
+    for i in range(n):
+        for t in range(look.duration.shape[1]):
+            if look.feasible[i, t]:
+                left = free[t] - look.gang[i]
+                if left < least:
+                    row, best, least = i, t, left
+    return row, best
+
+
+@njit(error_model="numpy")
+def _index(look, n, now, params):
+    """Weighted sum of log features; lowest starts first. params: duration, gang, area, waiting, speed."""
+    mean_area = 0.0
+    for i in range(n):
+        mean_area += look.duration[i].min() * look.gang[i] / n
+    row, best, least = -1, -1, np.inf
+    for i in range(n):
+        fastest = look.duration[i].min()
+        waited = now - look.submit[i]
+        base = (
+            params[0] * np.log(fastest)
+            + params[1] * np.log(look.gang[i])
+            + params[2] * fastest * look.gang[i] / mean_area
+            + params[3] * waited / (waited + fastest)
+        )
+        for t in range(look.duration.shape[1]):
+            if look.feasible[i, t]:
+                score = base + params[4] * np.log(look.duration[i, t] / fastest)
+                if score < least:
+                    row, best, least = i, t, score
+    return row, best
+
+
+@njit(error_model="numpy")
+def _min_min(look, n, params):
+    alpha, theta, depth, power = params[0], params[1], params[2], params[3]
+    num_types = look.duration.shape[1]
+    look.plan[:] = look.free_at
+    look.done[:n] = False
+    reserved = 0
+    while True:
+        row, kind, least, planned_start = -1, -1, np.inf, 0.0
+        for i in range(n):
+            if look.done[i]:
+                continue
+            gang = look.gang[i]
+            best, finish, begin = -1, np.inf, 0.0
+            now_type, now_s = -1, np.inf
+            for t in range(num_types):
+                if look.duration[i, t] == np.inf:
+                    continue
+                at = look.plan[t, gang - 1]
+                if at == 0.0 and not look.feasible[i, t]:
+                    # Enough GPUs are idle but not where the placement rule needs them: wait for a next one.
+                    k = gang - 1
+                    while k < look.plan.shape[1] - 1 and look.plan[t, k] == 0.0:
+                        k += 1
+                    at = look.plan[t, k]
+                    if at == 0.0:
+                        continue  # all are about to be free (one event per decision), or the gang never fits here
+                if at == 0.0 and look.duration[i, t] < now_s:
+                    now_type, now_s = t, look.duration[i, t]
+                if alpha * at + look.duration[i, t] < finish:
+                    best, finish, begin = t, alpha * at + look.duration[i, t], at
+            if best < 0:
+                continue
+            if begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
+                best, finish, begin = now_type, now_s, 0.0
+            if reserved >= depth and begin > 0.0:
+                continue  # it may neither start nor reserve, so it changes nothing for the others
+            key = finish * gang**power if power != 0.0 else finish
+            if key < least:
+                row, kind, least, planned_start = i, best, key, begin
+        if row < 0:
+            return -1, -1
+        if planned_start == 0.0:
+            return row, kind
+        look.done[row] = True
+        reserved += 1
+        _reserve(look.plan[kind], look.gang[row], planned_start + look.duration[row, kind])
+
+
+@njit(error_model="numpy")
+def _reserve(slots, gang, until):
+    """The ``gang`` earliest slots of a type become free at ``until``; slots stay sorted."""
+    k = gang
+    while k < len(slots) and slots[k] < until:
+        slots[k - gang] = slots[k]
+        k += 1
+    for i in range(k - gang, k):
+        slots[i] = until
+
+
+@njit(error_model="numpy")
+def choose(code, params, look, n, now, decision, may_wait, free):
+    """One decision of the rule ``code``."""
+    row, kind = -1, -1
+    if code == MIN_MIN:
+        row, kind = _min_min(look, n, params)
+    elif code == INDEX:
+        row, kind = _index(look, n, now, params)
+    elif code == BEST_FIT:
+        row, kind = _best_fit(look, n, free)
+    else:
+        row, kind = _random(look, n, now, decision, params)
+    if row < 0 and not may_wait:
+        row, kind = _first_feasible(look, n)
+    return row, kind
+
+
+@njit(forceinline=True, error_model="numpy")
+def choose_in_record(s, e, code, params, look, free):
+    """The rule's decision in record ``e``: (row of the window, type); ``look`` is filled on the way."""
+    n = gather(s, e, look.job, look.gang, look.submit, look.duration, look.feasible)
+    if code == MIN_MIN:
+        fill_free_at(s, e, look.free_at)
+    for t in range(s.types.shape[1]):
+        free[t] = s.types[e, t].free
+    return choose(code, params, look, n, s.head[e].now, s.head[e].decisions, can_wait(s, e), free)
+
+
+@njit(forceinline=True, error_model="numpy")
+def play(s, e, code, params, look, free):
+    """Plays record ``e`` to its end."""
+    while not complete(s, e) and not cut(s, e):
+        row, kind = choose_in_record(s, e, code, params, look, free)
+        decide(s, e, look.job[row] if row >= 0 else -1, kind)
+
+
+@njit(cache=True, error_model="numpy")
+def run(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, first, last, code, params, rows
+):  # fmt: skip
+    """Plays the records ``first <= e < last`` with one rule; ``rows`` = most jobs a window may hold."""
+    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    num_types = types.shape[1]
+    num_gpus = gpus.shape[1]
+    look = Look(
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows),
+        np.zeros((rows, num_types)),
+        np.zeros((rows, num_types), np.bool_),
+        np.zeros((num_types, num_gpus)),
+        np.zeros((num_types, num_gpus)),
+        np.zeros(rows, np.bool_),
+    )
+    free = np.zeros(num_types, np.int64)
+    for e in range(first, last):
+        play(s, e, code, params, look, free)
+
+
+@njit(cache=True, error_model="numpy")
+def choose_once(
+    code, params, job, gang, submit, duration, feasible, free_at, plan, done, now, decision, may_wait, free
+):  # fmt: skip
+    """``choose`` for Python callers."""
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done)
+    return choose(code, params, look, len(job), now, decision, may_wait, free)

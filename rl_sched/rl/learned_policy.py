@@ -1,0 +1,122 @@
+"""A trained policy, loaded from its checkpoint and played without RLlib or Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from rl_sched.config import ExperimentConfig
+from rl_sched.envs.observation import ObsSpec
+from rl_sched.envs.vector import SchedulingVectorEnv
+from rl_sched.errors import CheckpointError
+from rl_sched.rl import checkpoint, runtime
+from rl_sched.rl.networks import NETWORKS
+from rl_sched.rl.playing import acting, play
+from rl_sched.rl.task import ScenarioEnvs
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.scenarios.base import Scenario
+from rl_sched.sim.result import RunResult
+
+#: Episodes played side by side; more cost memory and gain nothing.
+MAX_ENVS = 256
+
+
+class LearnedPolicy:
+    """The greedy (or sampled) policy of a checkpoint.
+
+    Attributes:
+        experiment: The resolved experiment it was trained by.
+        meta: What the checkpoint says about itself (steps, scores, code version, ...).
+        network: The network with its weights.
+        spec: Shapes of the observations it was trained on.
+    """
+
+    def __init__(self, experiment: ExperimentConfig, network: nn.Module, spec: ObsSpec, meta: dict[str, Any]) -> None:
+        self.experiment, self.network, self.spec, self.meta = experiment, network, spec, meta
+
+    @classmethod
+    def load(cls, path: str | Path, *, check_features: bool = True) -> LearnedPolicy:
+        """Reads a checkpoint folder, or ``best`` of a training folder, and proves that it still works.
+
+        Args:
+            path: The folder.
+            check_features: Also make the probe's observations anew and compare, if the scenario can run here.
+
+        Raises:
+            CheckpointError: It is missing, incomplete or damaged, or it does not reproduce its probe batch.
+        """
+        runtime.single_thread()
+        loaded = checkpoint.read(path)
+        experiment = loaded.experiment
+        try:
+            spec = ObsSpec(**loaded.meta["spec"])
+            network = NETWORKS.load(experiment.network.name)(spec, experiment.network, experiment.env.guide.prior)
+            network.load_state_dict(loaded.weights)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"The weights of {str(path)!r} do not fit the network that its experiment describes: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
+        network.eval()
+        checkpoint.check_answers(loaded, network, repr(str(path)))
+        if check_features and SCENARIOS.create(experiment.scenario).available() is None:
+            checkpoint.check_observations(loaded, ScenarioEnvs(experiment), repr(str(path)))
+        return cls(experiment, network, spec, loaded.meta)
+
+    def act(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """Greedy actions (n,) for n observations of a ``SchedulingVectorEnv``."""
+        return acting(self.network)(obs)
+
+    def evaluate_episodes(
+        self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True
+    ) -> list[RunResult]:
+        """Plays one episode per workload seed, many at once.
+
+        Args:
+            scenario: Where to play; it must have the GPU types the network was trained for, and for ``mlp`` the same
+                window and number of GPUs.
+            seeds: Workload seeds.
+            greedy: Take the most probable action; else draw one.
+
+        Returns:
+            One result per seed, in their order.
+
+        Raises:
+            CheckpointError: The scenario's observations do not fit the network.
+        """
+        return [result for result, _ in self.play_episodes(scenario, seeds, greedy)]
+
+    def play_episodes(
+        self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True
+    ) -> list[tuple[RunResult, dict[str, Any]]]:
+        """As ``evaluate_episodes``, with the environment's statistics of each episode (return, no-op share, ...)."""
+        act = acting(self.network, greedy=greedy)
+        where = SCENARIOS.create(scenario) if isinstance(scenario, str) else scenario
+        out: list[tuple[RunResult, dict[str, Any]]] = []
+        for start in range(0, len(seeds), MAX_ENVS):
+            part = list(seeds[start : start + MAX_ENVS])
+            env = SchedulingVectorEnv(where, self.experiment.env, len(part), seeds=part)
+            self._check_fit(env.spec_obs, where.name)
+            results: dict[int, RunResult] = {}
+
+            def keep(e: int, env: SchedulingVectorEnv = env, results: dict[int, RunResult] = results) -> None:
+                results[e] = env.result(e)
+
+            rows = play(act, env, on_end=keep)
+            out.extend((results[e], row) for e, row in enumerate(rows))
+        return out
+
+    def _check_fit(self, spec: ObsSpec, name: str) -> None:
+        fixed = () if getattr(self.network, "any_size", False) else ("window", "num_gpus")
+        for field in ("job_features", "gpu_features", "global_features", "num_types", *fixed):
+            have, need = getattr(spec, field), getattr(self.spec, field)
+            if have != need:
+                raise CheckpointError(
+                    f"The network {self.experiment.network.name!r} was trained with {field} = {need}, and the scenario "
+                    f"{name!r} has {have}. Train one on that scenario."
+                )

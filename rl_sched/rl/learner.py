@@ -1,0 +1,126 @@
+"""RLlib's PPO learner with the loss and the minibatches of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from torch import Tensor
+
+from rl_sched.rl import masking
+
+ADAM_EPS = 1e-5
+
+
+def ppo_loss(
+    log_probs: Tensor,
+    value: Tensor,
+    batch: dict[str, Tensor],
+    *,
+    clip: float,
+    value_coef: float,
+    entropy_coef: float,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The clipped surrogate (Schulman et al., 2017, equation 7) with a Huber value loss.
+
+    Args:
+        log_probs: (B, A) masked log-probabilities under the present weights.
+        value: (B,) in the scale of the value targets.
+        batch: ``actions``, ``action_logp``, ``advantages``, ``value_targets``, each (B,). Advantages are normalised here.
+        clip: Half-width of the interval of the probability ratio.
+        value_coef: Weight of the value loss.
+        entropy_coef: Weight of the entropy bonus.
+
+    Returns:
+        The loss and its parts, detached.
+    """
+    advantage = batch["advantages"]
+    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    new = log_probs.gather(1, batch["actions"].unsqueeze(1)).squeeze(1)
+    log_ratio = new - batch["action_logp"]
+    ratio = log_ratio.exp()
+    policy_loss = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - clip, 1 + clip)).mean()
+    value_loss = F.smooth_l1_loss(value, batch["value_targets"])
+    entropy = masking.entropy(log_probs).mean()
+    loss = policy_loss + value_coef * value_loss - entropy_coef * entropy
+    with torch.no_grad():
+        parts = {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "entropy": entropy.detach(),
+            "approx_kl": (ratio - 1 - log_ratio).mean(),
+            "clip_frac": ((ratio - 1).abs() > clip).float().mean(),
+        }
+    return loss, parts
+
+
+class SchedulingPPOLearner(PPOTorchLearner):
+    """Minibatches without reset rows, one fused Adam, metrics logged once per update."""
+
+    def build(self) -> None:
+        super().build()
+        self._parts: list[dict[str, Tensor]] = []
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        params = self.get_parameters(self._module[module_id])
+        optimizer = torch.optim.Adam(params, eps=ADAM_EPS, fused=True)
+        self.register_optimizer(module_id=module_id, optimizer=optimizer, params=params, lr_or_lr_schedule=config.lr)
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> Tensor:
+        loss, parts = ppo_loss(
+            torch.log_softmax(fwd_out[Columns.ACTION_DIST_INPUTS], dim=1),
+            fwd_out[Columns.VF_PREDS],
+            batch,
+            clip=config.clip_param,
+            value_coef=config.vf_loss_coeff,
+            entropy_coef=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
+        )
+        self._parts.append(parts)
+        return loss
+
+    def _create_iterator_if_necessary(
+        self,
+        *,
+        training_data: TrainingData,
+        num_epochs: int = 1,
+        minibatch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Iterator[MultiAgentBatch]:
+        """Shuffled minibatches of nearly equal size; each valid row is used exactly once per epoch.
+
+        RLlib's own iterator does not shuffle before the first epoch, repeats rows where sizes do not divide, and
+        copies the whole batch to shuffle it.
+        """
+        assert training_data.batch is not None and minibatch_size is not None
+        ((module_id, batch),) = training_data.batch.policy_batches.items()
+        valid = batch[Columns.LOSS_MASK].nonzero().squeeze(1)
+        num_minibatches = max(1, round(len(valid) / minibatch_size))
+        columns = {key: value for key, value in batch.items() if key != Columns.LOSS_MASK}
+        for _ in range(num_epochs):
+            shuffled = valid[torch.randperm(len(valid))]
+            for rows in shuffled.tensor_split(num_minibatches):
+                yield MultiAgentBatch({module_id: SampleBatch(_take(columns, rows))}, env_steps=len(rows))
+
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        super().after_gradient_based_update(timesteps=timesteps)
+        for module_id in self.module.keys():
+            for name in self._parts[0] if self._parts else ():
+                mean = torch.stack([parts[name] for parts in self._parts]).mean().item()
+                self.metrics.log_value((module_id, name), mean, window=1)
+        self._parts.clear()
+
+
+def _take(columns: Any, rows: Tensor) -> Any:
+    """The chosen rows of every tensor in a nested dict."""
+    return {
+        key: _take(value, rows) if isinstance(value, dict) else value.index_select(0, rows)
+        for key, value in columns.items()
+    }

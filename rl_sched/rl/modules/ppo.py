@@ -1,0 +1,37 @@
+"""A network as an RLlib module for PPO."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from rl_sched.config import NetworkConfig
+from rl_sched.rl.masking import masked_logits
+from rl_sched.rl.networks import NETWORKS
+
+
+class PPOModule(TorchRLModule, ValueFunctionAPI):
+    """Wraps one network; the batch is read, never changed.
+
+    ``model_config`` holds ``spec`` (observation shapes), ``network`` (a ``NetworkConfig``) and ``guide_prior``.
+    """
+
+    def setup(self) -> None:
+        config: NetworkConfig = self.model_config["network"]
+        network = NETWORKS.load(config.name)
+        self.network = network(self.model_config["spec"], config, self.model_config["guide_prior"])
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        obs = batch[Columns.OBS]
+        out = self.network(obs)
+        return {
+            Columns.ACTION_DIST_INPUTS: masked_logits(out.logits, obs["action_mask"]),
+            Columns.VF_PREDS: out.value,
+        }
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Tensor:
+        return self.network(batch[Columns.OBS]).value

@@ -1,0 +1,91 @@
+"""Jobs attend to GPUs: one set of weights for every job, every GPU, and the no-op.
+
+Permuting the jobs permutes their logits; permuting GPUs of one type changes nothing; the numbers of slots and
+of GPUs may differ from those seen in training. Padding costs nothing (see ``packing``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rl_sched.config import NetworkConfig
+from rl_sched.errors import ConfigError
+from rl_sched.rl.networks.packing import attend, mean_per_observation, pack
+from rl_sched.rl.networks.types import Obs, PolicyOutput, SpecLike, add_guide_prior, head
+
+
+class CrossAttention(nn.Module):
+    """Job tokens -> pooled context -> attention to GPU tokens -> T logits per job; the no-op is one more token.
+
+    Keys and values are the GPU tokens themselves: the key matrix is folded into the query's and the value matrix
+    into the output's, which is the same family of functions (d x d products) with G projections less.
+
+    Attributes:
+        any_size: It accepts any window and any number of GPUs.
+    """
+
+    any_size = True
+
+    def __init__(self, spec: SpecLike, config: NetworkConfig, guide_prior: float) -> None:
+        super().__init__()
+        if config.hidden < 1 or config.heads < 1:
+            raise ConfigError(
+                f"network.hidden and network.heads must be at least 1; they are {config.hidden} and {config.heads}."
+            )
+        self.guided = spec.guided
+        self.guide_prior = guide_prior
+        self.num_types = spec.num_types
+        self.heads = config.heads
+        d = config.hidden
+        self.job_in = nn.Linear(spec.job_features, d)
+        self.globals_in = nn.Linear(spec.global_features, 2 * d)  # one half for the jobs, one for the context
+        self.gpu_in = nn.Linear(spec.gpu_features, d)
+        self.gpu_pool = nn.Linear(spec.num_types * d, d, bias=False)
+        self.job_pool = nn.Linear(d, d, bias=False)
+        self.job_hidden = nn.Linear(d, d)
+        self.context_to_job = nn.Linear(d, d, bias=False)
+        self.query = nn.Linear(d, self.heads * d)
+        self.attended = nn.Linear(self.heads * d, d, bias=False)
+        self.trunk = nn.Linear(d, d)
+        self.job_head = head(d, spec.num_types)
+        self.noop_head = head(d, 1)
+        self.value_hidden = nn.Linear(d, d)
+        self.value_head = head(d, 1)
+
+    def forward(self, obs: Obs) -> PolicyOutput:
+        jobs = obs["jobs"]
+        batch, window, features = jobs.shape
+        packed = pack(jobs[:, :, 0] > 0)
+        gpus = obs["gpus"].index_select(0, packed.order)
+        glob_job, glob_context = self.globals_in(obs["globals"].index_select(0, packed.order)).chunk(2, dim=1)
+
+        rows = jobs.reshape(batch * window, features).index_select(0, packed.job_index)
+        rows = (self.job_in(rows) + glob_job.index_select(0, packed.place)).relu()  # (M, d)
+        gpu = self.gpu_in(gpus).relu()  # (B, G, d)
+        context = (
+            self.job_pool(mean_per_observation(rows, packed)) + self.gpu_pool(self._mean_per_type(gpu, gpus)) + glob_context
+        ).relu()  # (B, d)
+        value = self.value_head(self.value_hidden(context).relu()).squeeze(1)
+
+        rows = (self.job_hidden(rows) + self.context_to_job(context).index_select(0, packed.place)).relu()
+        tokens = torch.cat([rows, context])  # (M + B, d)
+        query = self.query(tokens) * (gpu.shape[2] ** -0.5)
+        tokens = tokens + self.attended(attend(query, gpu, packed, self.heads))
+        tokens = self.trunk(tokens).relu()
+        job_tokens, noop_tokens = tokens.split([rows.shape[0], batch])
+        job_logits, noop_logit = self.job_head(job_tokens), self.noop_head(noop_tokens)
+
+        slots = job_logits.new_zeros(batch * window, self.num_types).index_copy(0, packed.job_index, job_logits)
+        restore = torch.empty_like(packed.order)
+        restore[packed.order] = torch.arange(batch, device=restore.device)
+        logits = torch.cat([noop_logit.index_select(0, restore), slots.view(batch, window * self.num_types)], dim=1)
+        if self.guided:
+            logits = add_guide_prior(logits, obs, self.guide_prior)
+        return PolicyOutput(logits, value.index_select(0, restore))
+
+    def _mean_per_type(self, gpu: Tensor, features: Tensor) -> Tensor:
+        """(B, T * d) mean of the GPU tokens of each type; the last T columns of ``features`` name the type."""
+        member = features[:, :, -self.num_types :].transpose(1, 2)  # (B, T, G)
+        share = member / member.sum(dim=2, keepdim=True).clamp_min(1.0)
+        return torch.bmm(share, gpu).flatten(1)

@@ -1,0 +1,161 @@
+"""RLlib environment runner over the vector environment's raw door.
+
+The stock runner spends its time in per-environment Python; here one call steps all environments and one forward
+pass answers them all, so sampling costs what the network costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.columns import Columns
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    EPISODE_LEN_MEAN,
+    EPISODE_RETURN_MEAN,
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    WEIGHTS_SEQ_NO,
+)
+
+from rl_sched.rl import masking
+from rl_sched.rl.gae import ReturnScale
+from rl_sched.rl.rollout import RawVectorEnv, Rollout, empty_rollout
+
+
+class SchedulingRunner(EnvRunner, Checkpointable):
+    """Plays N environments with the current policy; ``sample()`` returns a ``Rollout`` of [T, N] arrays.
+
+    ``config.env_config`` holds ``make_env`` (an ``EnvFactory``), ``num_envs``, ``rollout`` (T) and ``seed``.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        settings = self.config.env_config
+        self._make_env = settings["make_env"]
+        self._num_envs: int = settings["num_envs"]
+        self._steps: int = settings["rollout"]
+        self._base_seed: int = settings["seed"]
+        self.env: RawVectorEnv
+        self.make_env()
+        self.module: Any = None
+        self.make_module()
+        self.return_scale = ReturnScale(self._num_envs, self.config.gamma)
+        self._rollout: Rollout | None = None
+        self._weights_seq_no = 0
+        self.finished: list[dict[str, Any]] = []
+        self._generator = torch.Generator()
+        self.start_episodes()
+
+    def make_env(self) -> None:
+        self.env = self._make_env(self._num_envs, self._base_seed, "train")
+
+    def make_module(self) -> None:
+        spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        self.module = spec.build()
+
+    def start_episodes(self) -> None:
+        """Starts N fresh episodes from a stream that depends on the seed and on the steps done so far."""
+        stream = np.random.SeedSequence([self._base_seed, self.num_env_steps_sampled_lifetime])
+        env_seed, action_seed = (int(word) for word in stream.generate_state(2))
+        self._generator.manual_seed(action_seed)
+        self._obs = self.env.reset_raw(env_seed)
+        self.return_scale.restart()
+
+    @torch.inference_mode()
+    def sample(self, **kwargs: Any) -> Rollout:
+        """Plays T steps of all environments; the returned buffers are overwritten by the next call."""
+        if self._rollout is None:
+            self._rollout = empty_rollout(self._steps, self._obs)
+        out = self._rollout
+        for t in range(self._steps):
+            for key, part in self._obs.items():
+                out.obs[key][t] = torch.from_numpy(part)
+            log_probs, out.values[t] = self._policy({key: part[t] for key, part in out.obs.items()})
+            out.actions[t], out.log_probs[t] = masking.sample(log_probs, self._generator)
+            self._obs, reward, done, was_reset = self.env.step_raw(out.actions[t].numpy())
+            out.rewards[t] = torch.from_numpy(reward)
+            out.done[t] = torch.from_numpy(done)
+            out.reset[t] = torch.from_numpy(was_reset)
+        _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})
+        self._count(out)
+        return out
+
+    def _policy(self, obs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        out = self.module.forward_exploration({Columns.OBS: obs})
+        return torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1), out[Columns.VF_PREDS]
+
+    def _count(self, rollout: Rollout) -> None:
+        steps = rollout.num_steps
+        self.num_env_steps_sampled_lifetime += steps
+        finished = self.env.pop_finished()
+        self.finished.extend(finished)
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum")
+        self.metrics.log_value(NUM_EPISODES, len(finished), reduce="sum")
+        if finished:
+            self.metrics.log_value(EPISODE_RETURN_MEAN, float(np.mean([row["episode_return"] for row in finished])))
+            self.metrics.log_value(EPISODE_LEN_MEAN, float(np.mean([row["length"] for row in finished])))
+
+    def get_metrics(self) -> Any:
+        return self.metrics.reduce()
+
+    def pop_finished(self) -> list[dict[str, Any]]:
+        """Statistics of the training episodes that ended since the last call."""
+        rows, self.finished = self.finished, []
+        return rows
+
+    def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
+        spaces = (self.env.single_observation_space, self.env.single_action_space)
+        return {INPUT_ENV_SPACES: spaces, INPUT_ENV_SINGLE_SPACES: spaces, DEFAULT_MODULE_ID: spaces}
+
+    def assert_healthy(self) -> None:
+        assert self.module is not None, "The runner has no module."
+
+    def stop(self) -> None:
+        close = getattr(self.env, "close", None)
+        if close is not None:
+            close()
+
+    def get_state(
+        self,
+        components: str | Collection[str] | None = None,
+        *,
+        not_components: str | Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
+            "return_scale": self.return_scale.get_state(),
+        }
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        if COMPONENT_RL_MODULE in state:
+            sequence = state.get(WEIGHTS_SEQ_NO, 0)
+            if sequence == 0 or self._weights_seq_no < sequence:
+                weights = state[COMPONENT_RL_MODULE]
+                self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
+            self._weights_seq_no = max(self._weights_seq_no, sequence)
+        if "return_scale" in state:
+            # Only a checkpoint carries it: continue with fresh episodes of a stream not used before.
+            self.return_scale.set_state(state["return_scale"])
+            self.num_env_steps_sampled_lifetime = int(state[NUM_ENV_STEPS_SAMPLED_LIFETIME])
+            self.start_episodes()
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        return [(COMPONENT_RL_MODULE, self.module)]

@@ -1,0 +1,50 @@
+"""The score that keeps the best checkpoint: greedy play on VAL seeds, and the alarms beside it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from rl_sched.rl.playing import acting, play
+from rl_sched.rl.task import Task
+
+#: Episodes that are also played with sampled actions, for the gap between both.
+SAMPLED_EPISODES = 32
+
+
+class Validation(NamedTuple):
+    """Means over the VAL episodes."""
+
+    score: float  #: the task's objective, greedy; decides which checkpoint is the best
+    mean_jct_s: float  #: nan if an episode left jobs unfinished
+    noop_share: float  #: voluntary waits per decision; above 0.6 is an alarm
+    greedy_minus_sampled_frac: float  #: (greedy - sampled) / |sampled| of the objective; above 0.05 is an alarm
+
+
+class Validator:
+    """Plays the first ``episodes`` VAL seeds, the same ones every time."""
+
+    def __init__(self, task: Task, episodes: int, seed: int) -> None:
+        self._task, self._seed = task, seed
+        self._env = task.make_env(episodes, seed, "val")
+        self._few = min(episodes, SAMPLED_EPISODES)
+        self._sampled_env = task.make_env(self._few, seed, "val")
+
+    def __call__(self, network: nn.Module) -> Validation:
+        """Scores a network."""
+        greedy = play(acting(network), self._env)
+        sampled = play(acting(network, greedy=False, seed=self._seed), self._sampled_env)
+        one, other = self._task.score(greedy[: self._few]), self._task.score(sampled)
+        gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else float("nan")
+        return Validation(
+            score=self._task.score(greedy),
+            mean_jct_s=_mean(greedy, "mean_jct_s"),
+            noop_share=_mean(greedy, "noop_share"),
+            greedy_minus_sampled_frac=float(gap),
+        )
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))

@@ -1,0 +1,84 @@
+"""What a scenario is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rl_sched.cluster import ClusterSpec
+from rl_sched.errors import ConfigError
+from rl_sched.sim.rules import Rules
+from rl_sched.workload import Workload
+
+
+class SeedRanges(NamedTuple):
+    """Disjoint workload seeds: TRAIN to learn, VAL to choose, REPORT for the final number."""
+
+    train: range
+    val: range
+    report: range
+
+    def of(self, split: str) -> range:
+        """The range named ``train``, ``val`` or ``report``."""
+        if split not in self._fields:
+            raise ConfigError(f"split must be one of {', '.join(self._fields)}; it is {split!r}.")
+        return getattr(self, split)
+
+
+#: Used by scenarios with generated workloads.
+DEFAULT_SEEDS = SeedRanges(
+    train=range(1_000_000, 1_004_096), val=range(2_000_000, 2_001_024), report=range(12_000_000, 12_001_024)
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scheduling problem: every seed gives one workload of ``num_jobs`` jobs.
+
+    Attributes:
+        name: Its name in SCENARIOS.
+        cluster: The hardware.
+        rules: The rules; ``rules.window`` is the window W of learned policies.
+        num_jobs: Jobs of every workload.
+        make: ``seed -> Workload``, deterministic.
+        seeds: The disjoint seed ranges.
+        time_scale_s: A typical duration; times are shown to learners relative to it.
+        lookahead_s: The remaining time at which the lookahead saturates.
+        reward: The reward that belongs to the scenario's objective.
+        objective: The metric that decides, and that policies are selected by.
+        maximize: Whether a larger objective is better.
+        missing: None, or one sentence that says why the scenario cannot run here.
+    """
+
+    name: str
+    cluster: ClusterSpec
+    rules: Rules
+    num_jobs: int
+    make: Callable[[int], Workload]
+    seeds: SeedRanges
+    time_scale_s: float
+    lookahead_s: float
+    reward: str = "jct"
+    objective: str = "mean_jct_s"
+    maximize: bool = False
+    missing: str | None = None
+
+    @property
+    def window(self) -> int:
+        """W, the number of job slots that a learner sees."""
+        return min(self.rules.window or self.num_jobs, self.num_jobs)
+
+    def available(self) -> str | None:
+        """None if the scenario can run, else why not."""
+        return self.missing
+
+    def workload(self, seed: int) -> Workload:
+        """The workload of one seed.
+
+        Raises:
+            ConfigError: The scenario's data are not on this machine.
+        """
+        if self.missing:
+            raise ConfigError(self.missing)
+        return self.make(seed)

@@ -1,0 +1,1 @@
+"""The compiled simulator: one structured record per environment, and the kernels that move it."""

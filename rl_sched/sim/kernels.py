@@ -1,0 +1,382 @@
+"""The kernels: everything that ever moves a simulated cluster goes through these functions.
+
+Order of events with equal times: completions, then arrivals in workload order, then decisions. ``one_start``
+worlds process one event per decision instead, in the order of a heap on (time, kind) with arrivals first.
+Functions take ``s`` (``record.Views``) and ``e``, the number of the record; the public ones take the views as
+positional arguments, since a tuple of arrays is slow to hand over from Python.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from rl_sched.sim.placement import fits, release, reset_nodes, take
+from rl_sched.sim.record import Views
+
+ARRIVAL = 1
+COMPLETION = 2
+NO_TYPE = -1
+
+
+@njit(forceinline=True, error_model="numpy")
+def _before(a, b):
+    return a.time < b.time or (a.time == b.time and a.kind < b.kind)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _copy_event(a, b):
+    a.time = b.time
+    a.kind = b.kind
+    a.job = b.job
+
+
+@njit(forceinline=True, error_model="numpy")
+def push(s, e, time, kind, job):
+    """Adds an event. Same element moves as Python's heapq, so that ties come out in the same order."""
+    pos = s.head[e].heap_len
+    s.head[e].heap_len += 1
+    while pos > 0:
+        parent = (pos - 1) >> 1
+        p = s.heap[e, parent]
+        if not (time < p.time or (time == p.time and kind < p.kind)):
+            break
+        _copy_event(s.heap[e, pos], p)
+        pos = parent
+    slot = s.heap[e, pos]
+    slot.time = time
+    slot.kind = kind
+    slot.job = job
+
+
+@njit(forceinline=True, error_model="numpy")
+def pop(s, e):
+    """Removes the first event; returns (kind, job)."""
+    head = s.head[e]
+    top = s.heap[e, 0]
+    kind, job = top.kind, top.job
+    head.heap_len -= 1
+    n = head.heap_len
+    if n > 0:
+        last = s.heap[e, n]
+        time, last_kind, last_job = last.time, last.kind, last.job
+        # heapq sinks the hole to a leaf along the smaller children and lifts the last element from there.
+        pos = 0
+        child = 1
+        while child < n:
+            right = child + 1
+            if right < n and not _before(s.heap[e, child], s.heap[e, right]):
+                child = right
+            _copy_event(s.heap[e, pos], s.heap[e, child])
+            pos = child
+            child = 2 * pos + 1
+        while pos > 0:
+            parent = (pos - 1) >> 1
+            p = s.heap[e, parent]
+            if not (time < p.time or (time == p.time and last_kind < p.kind)):
+                break
+            _copy_event(s.heap[e, pos], p)
+            pos = parent
+        slot = s.heap[e, pos]
+        slot.time = time
+        slot.kind = last_kind
+        slot.job = last_job
+    return kind, job
+
+
+@njit(forceinline=True, error_model="numpy")
+def _admit_next(s, e):
+    """The oldest job beyond the window enters it."""
+    head = s.head[e]
+    job = head.first_waiting if head.window_last < 0 else s.jobs[e, head.window_last].next
+    head.window_last = job
+    head.window_len += 1
+    s.classes[e, s.jobs[e, job].klass].waiting += 1
+
+
+@njit(forceinline=True, error_model="numpy")
+def arrive(s, e, job):
+    """The job joins the end of the list of waiting jobs."""
+    head = s.head[e]
+    j = s.jobs[e, job]
+    j.seq = head.num_arrived
+    s.order[e, head.num_arrived] = job
+    head.num_arrived += 1
+    j.next = -1
+    j.prev = head.last_waiting
+    if head.last_waiting >= 0:
+        s.jobs[e, head.last_waiting].next = job
+    else:
+        head.first_waiting = job
+    head.last_waiting = job
+    head.num_waiting += 1
+    head.waiting_work += j.work
+    if head.window_len < head.window:
+        _admit_next(s, e)
+
+
+@njit(forceinline=True, error_model="numpy")
+def start(s, e, job, t):
+    """Starts a waiting job of the window on GPU type ``t``, where it must fit, at the present time."""
+    head = s.head[e]
+    j = s.jobs[e, job]
+    if j.prev >= 0:
+        s.jobs[e, j.prev].next = j.next
+    else:
+        head.first_waiting = j.next
+    if j.next >= 0:
+        s.jobs[e, j.next].prev = j.prev
+    else:
+        head.last_waiting = j.prev
+    if head.window_last == job:
+        head.window_last = j.prev
+    head.num_waiting -= 1
+    head.window_len -= 1
+    head.waiting_work -= j.work
+    head.running_work += j.work
+    s.classes[e, j.klass].waiting -= 1
+    if head.num_waiting > head.window_len:
+        _admit_next(s, e)
+    j.start_s = head.now
+    j.finish_s = head.now + s.dur[e, job, t]
+    j.type = t
+    j.alloc = head.alloc_len
+    take(s, e, t, j.gang, job, j.finish_s)
+    push(s, e, j.finish_s, COMPLETION, job)
+    head.num_running += 1
+
+
+@njit(forceinline=True, error_model="numpy")
+def _finish(s, e, job):
+    release(s, e, job)
+    head = s.head[e]
+    head.num_running -= 1
+    head.num_done += 1
+    head.running_work -= s.jobs[e, job].work
+    head.done_work += s.jobs[e, job].work
+
+
+@njit(forceinline=True, error_model="numpy")
+def _move_clock(s, e, time):
+    head = s.head[e]
+    dt = time - head.now
+    busy = 0
+    for t in range(s.types.shape[1]):
+        busy += s.types[e, t].total - s.types[e, t].free
+    head.job_seconds += dt * (head.num_waiting + head.num_running)
+    head.busy_gpu_s += dt * busy
+    head.now = time
+
+
+@njit(forceinline=True, error_model="numpy")
+def advance(s, e):
+    """Moves the clock to the next event time and handles all events of that time; False if there is none.
+
+    With ``heapq_ties`` arrivals lie in the heap too and exactly one event is handled.
+    """
+    head = s.head[e]
+    single = head.heapq_ties == 1
+    listed = not single and head.num_arrived < head.num_jobs
+    if head.heap_len == 0 and not listed:
+        return False
+    time = np.inf
+    if head.heap_len > 0:
+        time = s.heap[e, 0].time
+    if listed and s.jobs[e, head.num_arrived].submit_s < time:
+        time = s.jobs[e, head.num_arrived].submit_s
+    _move_clock(s, e, time)
+    while head.heap_len > 0 and s.heap[e, 0].time == time:
+        kind, job = pop(s, e)
+        if kind == COMPLETION:
+            _finish(s, e, job)
+        else:
+            arrive(s, e, job)
+        if single:
+            return True
+    while listed and head.num_arrived < head.num_jobs and s.jobs[e, head.num_arrived].submit_s == time:
+        arrive(s, e, head.num_arrived)
+    return True
+
+
+@njit(forceinline=True, error_model="numpy")
+def class_fits(s, e, c):
+    """Could a job of class ``c`` start now on any type?"""
+    k = s.classes[e, c]
+    for t in range(s.types.shape[1]):
+        if (k.types >> np.uint64(t)) & np.uint64(1) and fits(s, e, t, k.gang):
+            return True
+    return False
+
+
+@njit(forceinline=True, error_model="numpy")
+def anything_fits(s, e):
+    """Could any job of the window start now?"""
+    for c in range(s.head[e].num_classes):
+        if s.classes[e, c].waiting > 0 and class_fits(s, e, c):
+            return True
+    return False
+
+
+@njit(forceinline=True, error_model="numpy")
+def can_start(s, e, job, t):
+    """Could this job, if it waits in the window, start now on type ``t``?"""
+    return s.dur[e, job, t] < np.inf and fits(s, e, t, s.jobs[e, job].gang)
+
+
+@njit(forceinline=True, error_model="numpy")
+def fastest_type(s, e, job):
+    """The type on which the job would run fastest among those where it fits now; -1 if none (ties: first)."""
+    best = NO_TYPE
+    best_s = np.inf
+    for t in range(s.types.shape[1]):
+        if s.dur[e, job, t] < best_s and fits(s, e, t, s.jobs[e, job].gang):
+            best = t
+            best_s = s.dur[e, job, t]
+    return best
+
+
+@njit(forceinline=True, error_model="numpy")
+def in_window(s, e, job):
+    """Is the job waiting and among those that may be started?"""
+    head = s.head[e]
+    if job < 0 or job >= head.num_jobs:
+        return False
+    j = s.jobs[e, job]
+    return j.seq >= 0 and j.type < 0 and head.window_len > 0 and j.seq <= s.jobs[e, head.window_last].seq
+
+
+@njit(forceinline=True, error_model="numpy")
+def can_wait(s, e):
+    """May time still bring an event?"""
+    return s.head[e].num_running > 0 or s.head[e].num_arrived < s.head[e].num_jobs
+
+
+@njit(forceinline=True, error_model="numpy")
+def complete(s, e):
+    return s.head[e].num_done == s.head[e].num_jobs
+
+
+@njit(forceinline=True, error_model="numpy")
+def cut(s, e):
+    """Is the episode over before all jobs are done?"""
+    head = s.head[e]
+    return head.now >= head.horizon_s or (head.max_steps > 0 and head.decisions >= head.max_steps)
+
+
+@njit(forceinline=True, error_model="numpy")
+def pass_time(s, e, at_least_one):
+    """Lets events happen, ``at_least_one`` if so wished, until something in the window fits or the episode is over."""
+    head = s.head[e]
+    while at_least_one or (head.one_start == 0 and not anything_fits(s, e) and head.now < head.horizon_s):
+        if not advance(s, e):
+            break
+        at_least_one = False
+
+
+@njit(forceinline=True, error_model="numpy")
+def decide(s, e, job, t):
+    """Carries out one decision: start ``job`` on type ``t`` (both checked by the caller), or wait (``job`` < 0)."""
+    s.head[e].decisions += 1
+    if job >= 0:
+        start(s, e, job, t)
+    pass_time(s, e, job < 0 or s.head[e].one_start == 1)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _reset(s, e):
+    head = s.head[e]
+    head.now = 0.0
+    head.job_seconds = 0.0
+    head.busy_gpu_s = 0.0
+    head.waiting_work = 0.0
+    head.running_work = 0.0
+    head.done_work = 0.0
+    head.num_arrived = 0
+    head.num_waiting = 0
+    head.num_running = 0
+    head.num_done = 0
+    head.first_waiting = -1
+    head.last_waiting = -1
+    head.window_len = 0
+    head.window_last = -1
+    head.heap_len = 0
+    head.alloc_len = 0
+    head.decisions = 0
+    for c in range(s.head[e].num_classes):
+        s.classes[e, c].waiting = 0
+    for job in range(head.num_jobs):
+        j = s.jobs[e, job]
+        j.start_s = np.nan
+        j.finish_s = np.nan
+        j.type = NO_TYPE
+        j.seq = -1
+        j.next = -1
+        j.prev = -1
+        j.alloc = 0
+    reset_nodes(s, e)
+    if head.heapq_ties == 1:
+        for k in range(head.num_jobs):
+            job = s.jobs[e, k].pushed
+            push(s, e, s.jobs[e, job].submit_s, ARRIVAL, job)
+        while head.heap_len > 0 and s.heap[e, 0].time <= 0.0:
+            _, job = pop(s, e)
+            arrive(s, e, job)
+    else:
+        while head.num_arrived < head.num_jobs and s.jobs[e, head.num_arrived].submit_s <= 0.0:
+            arrive(s, e, head.num_arrived)
+    pass_time(s, e, False)
+
+
+@njit(cache=True, error_model="numpy")
+def reset(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e):
+    """Takes record ``e`` back to time 0 and to its first decision."""
+    _reset(Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order), e)
+
+
+# Outcomes of ``step``.
+OK = 0
+NOT_WAITING = 1
+DOES_NOT_FIT = 2
+CANNOT_WAIT = 3
+
+
+@njit(cache=True, error_model="numpy")
+def step(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e, job, t):
+    """One checked decision of a Python policy; returns an outcome code, and moves nothing unless it is OK."""
+    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    if job >= 0:
+        if not in_window(s, e, job):
+            return NOT_WAITING
+        if t < 0 or t >= s.types.shape[1] or not can_start(s, e, job, t):
+            return DOES_NOT_FIT
+    elif not can_wait(s, e) and s.head[e].one_start == 0:
+        return CANNOT_WAIT
+    decide(s, e, job, t)
+    return OK
+
+
+@njit(forceinline=True, error_model="numpy")
+def gather(s, e, job, gang, submit, duration, feasible):
+    """Writes the waiting jobs of the window, oldest first, into arrays of at least W rows; returns their number."""
+    n = s.head[e].window_len
+    j = s.head[e].first_waiting
+    for i in range(n):
+        r = s.jobs[e, j]
+        job[i] = j
+        gang[i] = r.gang
+        submit[i] = r.submit_s
+        for t in range(s.types.shape[1]):
+            duration[i, t] = s.dur[e, j, t]
+            feasible[i, t] = s.dur[e, j, t] < np.inf and fits(s, e, t, r.gang)
+        j = r.next
+    return n
+
+
+@njit(cache=True, error_model="numpy")
+def window(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e,
+    job, gang, submit, duration, feasible,
+):  # fmt: skip
+    """``gather`` for Python callers."""
+    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    return gather(s, e, job, gang, submit, duration, feasible)

@@ -1,0 +1,228 @@
+"""The command line of all sweeps: ``experiments/*.py`` are a plan and a call of ``sweep_main`` each."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_sched.errors import SweepError
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.sweeps.engine import RunSummary, execute
+from rl_sched.sweeps.ledger import Ledger, package_hash
+from rl_sched.sweeps.plan import Cell, Plan, load_plan
+from rl_sched.sweeps.progress import ProgressLine, duration_text
+from rl_sched.sweeps.worker import DEFAULT_BODY
+from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
+from rl_sched.tracking.tracker import Status
+
+if TYPE_CHECKING:
+    from rl_sched.evaluation.report import Draw
+
+#: Exit codes beside 0 and 2 (a mistake in the command): a trial failed; Ctrl-C.
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+#: Start of Ray and of the first workers, for --dry-run.
+START_S = 20.0
+#: Disk of one finished trial (checkpoints, rows, spool, and the copy among MLflow's artifacts), for --dry-run.
+TRIAL_MB = 2.0
+
+
+def sweep_main(
+    default_plan: Path, description: str, argv: Sequence[str] | None = None, *, draw: Draw | None = None
+) -> int:
+    """Parses the command line, runs the sweep, prints the verdict.
+
+    Args:
+        default_plan: The plan's YAML file.
+        description: For --help.
+        argv: Arguments; by default those of the process.
+        draw: Draws the figures of the report.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RlSchedError: The plan or the command is wrong, or another process runs this sweep.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--plan", type=Path, default=default_plan, help=f"the plan (default {default_plan.name})")
+    parser.add_argument("--quick", action="store_true", help="a minute's version of the plan, to see that it runs")
+    parser.add_argument("--dry-run", action="store_true", help="print the cells and what they will take, run nothing")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the experiment (train.steps=1000) or of the plan (plan.seeds=[1,2])",
+    )
+    parser.add_argument("--data", type=Path, default=DEFAULT_DATA_DIR, help=f"data folder (default {DEFAULT_DATA_DIR})")
+    parser.add_argument("--body", default=DEFAULT_BODY, help=argparse.SUPPRESS)  # another trial body, for tests
+    args = parser.parse_args(argv)
+
+    plan = load_plan(args.plan, quick=args.quick, overrides=args.overrides)
+    store = Store(args.data)
+    ledger = Ledger(store.sweeps / plan.name)
+    scenarios, skipped = _available(plan)
+    for sentence in skipped:
+        print(sentence)
+    if args.dry_run:
+        _print_dry_run(plan, scenarios, ledger)
+        return 0
+    with ledger.lock():
+        return _run(plan, scenarios, skipped, ledger, store, args.body, draw)
+
+
+def _run(
+    plan: Plan,
+    scenarios: list[str],
+    skipped: list[str],
+    ledger: Ledger,
+    store: Store,
+    body: str,
+    draw: Draw | None,
+) -> int:
+    from rl_sched.sweeps.tracking import SweepTracking
+
+    begin_s = time.monotonic()
+    print(f"Sweep {plan.name}: {plan.question}", flush=True)
+    _print_known(plan, scenarios, ledger)
+    tracking = SweepTracking(plan, ledger, store)
+    status: Status = "FAILED"
+    note, files = plan.question, []
+    try:
+        summary = execute(plan, scenarios, ledger, tracking.run, body=body, progress=ProgressLine())
+        status = "KILLED" if summary.interrupted else "FAILED" if summary.failures or summary.lost else "FINISHED"
+        if not summary.failures or plan.search:
+            note, files = _conclude(plan, scenarios, [*skipped, *_loss_notes(summary)], ledger, draw)
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        tracking.finish(note, files, status)
+        if (sentence := tracking.close()) is not None:
+            print(sentence)
+    return _verdict(summary, ledger, time.monotonic() - begin_s)
+
+
+def _conclude(
+    plan: Plan, scenarios: list[str], notes: list[str], ledger: Ledger, draw: Draw | None
+) -> tuple[str, list[Path]]:
+    """Writes and prints the report of what is finished; returns the note and the files of the sweep's run."""
+    from rl_sched.sweeps.results import best_of, candidates, console_table, note_text, report_sweep
+
+    found = candidates(plan, scenarios, ledger)
+    if not found:
+        print("No trial has finished, so there is nothing to report.")
+        return plan.question, []
+    missing = _num_open(plan, scenarios, ledger)
+    if missing:
+        notes = [f"This report is partial: {missing} trials are not finished.", *notes]
+    paths = report_sweep(plan, found, ledger, notes=notes, draw=draw)
+    print(f"\n{console_table(paths)}\n\nReport: {_shown(paths.markdown)}")
+    for best in best_of(found, ledger):
+        print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it with")
+        print(f"  python -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)} --scenario {best.scenario}")
+    return note_text(plan, paths), [paths.markdown.parent]
+
+
+def _verdict(summary: RunSummary, ledger: Ledger, seconds: float) -> int:
+    if summary.interrupted:
+        print("\nInterrupted. The same command continues the sweep and repeats nothing that is finished.")
+        return EXIT_INTERRUPTED
+    if summary.failures:
+        cell, failure = summary.failures[0]
+        folder = ledger.folder(cell)
+        raise SweepError(
+            f"{len(summary.failures)} trials failed; the first was {cell.title}: {failure.kind}: {failure.message} "
+            f"(traceback: {_shown(folder / 'failed.json')}). Mend the cause and give the same command again: it continues."
+        )
+    print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
+    return EXIT_FAILED if summary.lost else 0
+
+
+def _shown(path: Path) -> Path:
+    """A path as the user would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _available(plan: Plan) -> tuple[list[str], list[str]]:
+    """The scenarios that can run here, and a sentence for each of the others."""
+    scenarios, skipped = [], []
+    for name in plan.scenarios:
+        reason = SCENARIOS.create(name).available()
+        if reason is None:
+            scenarios.append(name)
+        else:
+            skipped.append(f"Scenario {name} is skipped: {reason}")
+    if not scenarios:
+        raise SweepError("At least one scenario of the plan must be available. " + " ".join(skipped))
+    return scenarios, skipped
+
+
+def _loss_notes(summary: RunSummary) -> list[str]:
+    return [
+        f"Trial {cell.title} was given up: its process died again and again (out of memory?)." for cell in summary.lost
+    ]
+
+
+def _num_open(plan: Plan, scenarios: list[str], ledger: Ledger) -> int:
+    """Cells without an outcome; 0 for a search, whose cells are not known beforehand."""
+    return 0 if plan.search else sum(ledger.outcome(cell) is None for cell in plan.cells(scenarios))
+
+
+def _print_known(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+    """Says what an earlier command has finished, and whether another version of the code did it."""
+    if plan.search:
+        return
+    done = [cell for cell in plan.cells(scenarios) if ledger.outcome(cell) is not None]
+    if done:
+        print(f"{len(done)} of {len(plan.cells(scenarios))} trials are finished already and are not repeated.")
+    if old := [cell for cell in done if ledger.code_hash(cell) != package_hash()]:
+        print(
+            f"{len(old)} of them were run by another version of the code; to run them again, remove {_shown(ledger.root)}."
+        )
+
+
+def _print_dry_run(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+    print(f"Sweep {plan.name}: {plan.question}")
+    if plan.search:
+        _print_search(plan, scenarios)
+        first = plan.experiment(scenarios[0], plan.seeds[0], next(iter(plan.arm_settings().values())))
+        per_configuration = 1 + plan.budget.survivors * (len(plan.seeds) - 1)
+        studies = len(plan.arm_settings()) * len(scenarios)
+        trials = math.ceil(studies * plan.budget.configurations * per_configuration)
+        _print_cost(plan, float(trials * first.train.steps), trials, ledger, [])
+        return
+    cells = plan.cells(scenarios)
+    for cell in cells:
+        state = "done" if ledger.outcome(cell) else "failed" if ledger.failure(cell) else "to run"
+        print(f"  {cell.id}  {state:7s} {cell.title}")
+    todo = [cell for cell in cells if ledger.outcome(cell) is None]
+    print(f"{len(cells)} trials: {len(cells) - len(todo)} done, {len(todo)} to run.")
+    _print_cost(plan, float(sum(cell.steps for cell in todo)), len(todo), ledger, cells)
+
+
+def _print_search(plan: Plan, scenarios: list[str]) -> None:
+    for arm in plan.arm_settings():
+        print(f"  {arm} on {', '.join(scenarios)}: {plan.budget.configurations} configurations")
+    for path, d in plan.search.items():
+        values = f"one of {list(d.choices)}" if d.choices else f"{d.low:g} to {d.high:g}{', log' if d.log else ''}"
+        print(f"  {path}: {d.kind}, {values}")
+
+
+def _print_cost(plan: Plan, steps: float, trials: int, ledger: Ledger, cells: Sequence[Cell]) -> None:
+    """Time and disk, at the speed of the trials that are done or, before there are any, at the plan's."""
+    outcomes = [outcome for cell in cells if (outcome := ledger.outcome(cell)) is not None and outcome.seconds > 0]
+    speed = sum(o.steps for o in outcomes) / sum(o.seconds for o in outcomes) if outcomes else plan.budget.steps_per_s
+    source = "measured in this sweep" if outcomes else "the plan's guess"
+    seconds = steps / (speed * plan.max_concurrent) + START_S if steps else 0.0
+    print(
+        f"About {duration_text(seconds)} for {steps:,.0f} environment steps, {plan.max_concurrent} trials at a time, "
+        f"{speed:,.0f} steps/s each ({source}); about {trials * TRIAL_MB:.0f} MB below {_shown(ledger.root)}."
+    )

@@ -1,0 +1,215 @@
+"""Runs the cells of a plan with Ray Tune, and always ends with a summary.
+
+A fresh ``Tuner`` is made over the ledger each time; Tune's own restore is not used (it repeats work). Ctrl-C stops all
+trials and summarises; the same plan again continues. A driver that is killed loses what its running trials did since
+their last checkpoints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_sched.errors import SweepError
+from rl_sched.evaluation.comparison import display
+from rl_sched.sweeps.ledger import Failure, Ledger
+from rl_sched.sweeps.plan import Cell, Plan
+from rl_sched.sweeps.progress import ProgressLine
+from rl_sched.sweeps.source import Grid, Source
+from rl_sched.sweeps.worker import DEFAULT_BODY
+
+#: Read by Ray and torch when they are imported or when a worker starts.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # several processes with several threads each are many times slower
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours tells an interruption from an end
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # A stopped trial gets this long to clean up; with the default of 2 s the next trial would fail in its place.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}
+#: Trials exchange nothing through Ray's object store; its default is a third of the machine's memory.
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+
+
+@dataclass
+class RunSummary:
+    """How the execution of a sweep ended."""
+
+    interrupted: bool = False
+    failures: list[tuple[Cell, Failure]] = field(default_factory=list)
+    lost: list[Cell] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def stopped_by(self) -> tuple[Cell, Failure] | None:
+        """The first failure, if any."""
+        return self.failures[0] if self.failures else None
+
+
+def make_source(plan: Plan, scenarios: list[str], ledger: Ledger) -> Source:
+    """The cells of a plan, fixed or searched."""
+    if not plan.search:
+        return Grid(plan.cells(scenarios), ledger)
+    from rl_sched.sweeps.study import StudySource
+
+    return StudySource(plan, scenarios, ledger)
+
+
+def execute(
+    plan: Plan, scenarios: list[str], ledger: Ledger, sweep: str, *, body: str = DEFAULT_BODY, progress: ProgressLine
+) -> RunSummary:
+    """Runs what is not done yet. The caller holds the ledger's lock.
+
+    Args:
+        plan: The plan.
+        scenarios: Its scenarios that can run.
+        ledger: The sweep's folder.
+        sweep: Key of the sweep's run.
+        body: The trial's body as ``module:function``.
+        progress: Where progress is shown.
+
+    Returns:
+        How it ended; what was measured is in the ledger.
+    """
+    begin_s = time.monotonic()
+    source = make_source(plan, scenarios, ledger)
+    amount = source.amount()
+    if amount.done >= amount.total:
+        return RunSummary()
+    os.environ.update({**ENVIRONMENT, "PYTHONPATH": _python_path()})
+    with _interruptible() as interruption:
+        with _ray(plan.max_concurrent):
+            from ray import tune
+
+            from rl_sched.sweeps.searcher import Coordinator, Pruner, Watcher
+            from rl_sched.sweeps.worker import trainable
+
+            # After the import, which sets its own level: "trials did not complete" is ours to say.
+            logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+            coordinator = Coordinator(source, ledger, body, sweep, plan.max_concurrent, progress.note)
+            interruption.on_first = coordinator.stop
+            best = _best_done(plan, scenarios, ledger) if not plan.search else {}
+
+            def show(force: bool = False) -> None:
+                for cell, value in coordinator.vals.values():
+                    if cell.scenario not in best or value < best[cell.scenario][1]:
+                        best[cell.scenario] = (display(cell.arm), value)
+                running = {c.id: (c, coordinator.steps.get(c.id, 0.0)) for c in coordinator.live.values()}
+                failed = len(coordinator.failures) + len(coordinator.lost)
+                progress.update(source.amount(), running, failed, best, force=force)
+
+            scratch = ledger.root / "tune"
+            shutil.rmtree(scratch, ignore_errors=True)
+            tuner = tune.Tuner(
+                tune.with_resources(trainable, {"CPU": 1}),
+                tune_config=tune.TuneConfig(
+                    search_alg=coordinator,
+                    num_samples=-1,  # the coordinator alone ends the sweep
+                    max_concurrent_trials=plan.max_concurrent,
+                    reuse_actors=True,
+                    trial_dirname_creator=_trial_folder,
+                ),
+                run_config=tune.RunConfig(
+                    name=f"run_{time.time_ns()}",
+                    storage_path=str(scratch.resolve()),
+                    verbose=0,
+                    stop=Pruner(coordinator),
+                    callbacks=[Watcher(coordinator, show)],
+                    failure_config=tune.FailureConfig(max_failures=0),  # the coordinator restarts what is worth it
+                ),
+            )
+            try:
+                tuner.fit()
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+            show(force=True)
+            progress.close()
+    if coordinator.crash is not None:
+        raise coordinator.crash
+    return RunSummary(interruption.seen, coordinator.failures, coordinator.lost, time.monotonic() - begin_s)
+
+
+@dataclass
+class _Interruption:
+    seen: bool = False
+    on_first: Any = None
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[_Interruption]:
+    """The first Ctrl-C calls ``on_first``, the second one raises ``KeyboardInterrupt`` as usual."""
+    state = _Interruption()
+
+    def handle(number: int, frame: Any) -> None:
+        if state.seen or state.on_first is None:
+            raise KeyboardInterrupt
+        state.seen = True
+        state.on_first()
+
+    try:
+        before = signal.signal(signal.SIGINT, handle)
+    except ValueError:
+        # Not the main thread: somebody else deals with Ctrl-C.
+        yield state
+        return
+    try:
+        yield state
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _ray(num_cpus: int) -> Iterator[None]:
+    """A local Ray for as long as it is needed; one that runs in this process already is used and left alone."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+    except Exception as error:
+        raise SweepError(f"Ray must start on this machine; it did not: {str(error).splitlines()[0]}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _best_done(plan: Plan, scenarios: list[str], ledger: Ledger) -> dict[str, tuple[str, float]]:
+    best: dict[str, tuple[str, float]] = {}
+    for cell in plan.cells(scenarios):
+        outcome = ledger.outcome(cell)
+        if outcome is not None and (cell.scenario not in best or outcome.objective < best[cell.scenario][1]):
+            best[cell.scenario] = (display(cell.arm), outcome.objective)
+    return best
+
+
+def _python_path() -> str:
+    """PYTHONPATH for workers: they must import this very package, installed or not."""
+    root = str(Path(__file__).resolve().parents[2])
+    known = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != root]
+    return os.pathsep.join([root, *known])
+
+
+def _trial_folder(trial: Any) -> str:
+    return str(trial.trial_id)

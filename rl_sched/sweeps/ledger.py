@@ -1,0 +1,180 @@
+"""The ledger of a sweep: what is on disk decides what still has to run. No state is pickled, none is kept elsewhere.
+
+    ROOT/.lock                       held by the one driver that runs this sweep
+    ROOT/cells/ID/cell.json          every setting of the cell
+    ROOT/cells/ID/done.json          its outcome, written before anyone is told: the cell never runs again
+    ROOT/cells/ID/failed.json        an exception in the trial's body: runs again with the next command
+    ROOT/cells/ID/stopped.json       a search has pruned it
+    ROOT/cells/ID/spool.jsonl        everything it measured
+    ROOT/cells/ID/...                what the trial's body writes: checkpoints, rows of the report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_sched.config import to_dict
+from rl_sched.errors import SweepError
+from rl_sched.sweeps.plan import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished trial returns.
+
+    Attributes:
+        objective: The plan's objective on VAL: what configurations and checkpoints are chosen by, the smallest first.
+        metrics: Final numbers with units in their names, e.g. ``report/mean_jct_s``.
+        steps: Environment steps in all.
+        seconds: Wall-clock seconds of training in all.
+        checkpoint: Folder of the best checkpoint, relative to the cell's folder.
+        files: Files and folders to be kept with the run, relative to the cell's folder.
+        cpu_s: CPU seconds over all restarts, filled in by the worker.
+    """
+
+    objective: float
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    checkpoint: str | None = None
+    files: tuple[str, ...] = ()
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception in a trial's body."""
+
+    kind: str  #: name of the exception's type
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The folder of one sweep.
+
+    Attributes:
+        root: The folder.
+    """
+
+    root: Path
+
+    def folder(self, cell: Cell) -> Path:
+        """The folder of a cell."""
+        return self.root / "cells" / cell.id
+
+    def open_cell(self, cell: Cell) -> Path:
+        """Creates a cell's folder and describes the cell in it; returns the folder."""
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "cell.json").is_file():
+            write_json(folder / "cell.json", dataclasses.asdict(cell))
+        return folder
+
+    def outcome(self, cell: Cell) -> Outcome | None:
+        """What a cell returned, or None if it is not done."""
+        return read_outcome(self.folder(cell))
+
+    def failure(self, cell: Cell) -> Failure | None:
+        """Why a cell's body failed, or None if it did not."""
+        data = read_json(self.folder(cell) / "failed.json")
+        return Failure(**data) if data else None
+
+    def code_hash(self, cell: Cell) -> str:
+        """Hash of the code that finished the cell; "" if it is not done."""
+        return str((read_json(self.folder(cell) / "done.json") or {}).get("code", ""))
+
+    def spools(self) -> list[Path]:
+        """All spools: the sweep's own first, as the parent of the others."""
+        return [self.root / "sweep.jsonl", *sorted(self.root.glob("cells/*/spool.jsonl"))]
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the sweep for this process; the system lets go of it even if the process is killed.
+
+        Raises:
+            SweepError: Another process holds it, or the folder cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = (self.root / ".lock").open("a+")
+        except OSError as error:
+            raise SweepError(f"The sweep's folder {self.root} must be writable; {error.strerror}.") from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                raise SweepError(
+                    f"Only one process may run the sweep in {self.root}; process {handle.read().strip() or '?'} "
+                    "runs it now. Wait for it or end it, then give the same command again."
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield
+
+    def is_running(self) -> bool:
+        """True if a process holds the sweep now."""
+        try:
+            with (self.root / ".lock").open("a") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+def read_outcome(folder: Path) -> Outcome | None:
+    """The outcome in a cell's folder, or None if it is not done."""
+    data = read_json(folder / "done.json")
+    if data is None:
+        return None
+    outcome = dict(data["outcome"])
+    outcome["files"] = tuple(outcome["files"])
+    return Outcome(**outcome)
+
+
+def write_outcome(folder: Path, outcome: Outcome) -> None:
+    """Marks a cell as done, for ever."""
+    write_json(folder / "done.json", {"outcome": to_dict(outcome), "code": package_hash()})
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a file that is either whole or not there, also after a power cut."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with fresh.open("w") as file:
+        json.dump(data, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None if there is no readable one."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+@functools.cache
+def package_hash() -> str:
+    """16 hex digits of this package's source: which code made a result."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

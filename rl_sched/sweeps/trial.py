@@ -1,0 +1,78 @@
+"""The body of a real trial: train, then judge the best and the last checkpoint on REPORT workloads, greedily."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rl_sched.config import ExperimentConfig, build
+from rl_sched.sweeps.ledger import Outcome
+from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.worker import VAL_METRIC, Report
+
+if TYPE_CHECKING:
+    from rl_sched.rl.training import Progress
+
+#: Tidy rows of the two checkpoints, and the VAL curve, in a cell's folder.
+ROWS_BEST, ROWS_LAST, CURVE = "rows_best.csv", "rows_last.csv", "curve.csv"
+
+
+def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Trains a cell from its newest checkpoint to its last step and evaluates it.
+
+    Args:
+        cell: What to run.
+        folder: Where checkpoints (``train/``), rows and the VAL curve go.
+        report: Told of progress.
+
+    Returns:
+        The best VAL score as objective, and every metric on REPORT as ``report/NAME`` (best checkpoint) and
+        ``report_last/NAME`` (last checkpoint).
+    """
+    from rl_sched.evaluation.openings import record_opening
+    from rl_sched.evaluation.protocol import choose_seeds, evaluate, summary
+    from rl_sched.rl.learned_policy import LearnedPolicy
+    from rl_sched.rl.training import train
+    from rl_sched.scenarios import SCENARIOS
+
+    experiment = build(ExperimentConfig, cell.experiment)
+
+    def on_progress(progress: Progress) -> bool:
+        metrics = {_sectioned(name): value for name, value in progress.metrics.items()}
+        if progress.validated and progress.val_mean_jct_s is not None:
+            metrics[VAL_METRIC] = progress.val_mean_jct_s
+        report(progress.steps, {name: float(value) for name, value in metrics.items() if math.isfinite(value)})
+        return True
+
+    result = train(experiment, folder / "train", on_progress=on_progress, resume=True)
+    pd.DataFrame(result.curve).to_csv(folder / CURVE, index=False)
+
+    scenario = SCENARIOS.create(cell.scenario)
+    seeds = choose_seeds(scenario, "report", cell.report_episodes)
+    metrics: dict[str, float] = {}
+    for checkpoint, file, prefix in ((result.checkpoint, ROWS_BEST, "report"), (result.last, ROWS_LAST, "report_last")):
+        rows = evaluate({cell.arm: LearnedPolicy.load(checkpoint)}, scenario, seeds)
+        rows.to_csv(folder / file, index=False)
+        metrics.update({f"{prefix}/{name}": value for name, value in summary(rows).items() if math.isfinite(value)})
+    record_opening(result.checkpoint, cell.scenario, cell.report_episodes)
+    metrics["time/train_s"] = result.seconds
+    checkpoint = str(result.checkpoint.resolve().relative_to(folder.resolve()))
+    return Outcome(
+        # Sweeps look for the smallest value.
+        -result.best_val if scenario.maximize else result.best_val,
+        metrics,
+        result.steps,
+        result.seconds,
+        checkpoint,
+        (checkpoint, ROWS_BEST, CURVE),
+    )
+
+
+def _sectioned(name: str) -> str:
+    """A metric's name with a section: the user interface shows one section of charts per prefix."""
+    if name.startswith("val_"):
+        return f"eval/{name}"
+    return f"time/{name}" if name == "steps_per_s" else f"train/{name.removeprefix('train_')}"

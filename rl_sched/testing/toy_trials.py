@@ -1,0 +1,85 @@
+"""Bodies of trials that learn nothing, take milliseconds and misbehave on purpose: for tests of sweeps.
+
+All of them count what they execute in ``executed.txt`` (one line an iteration) and keep a checkpoint, as real trials
+do, so that a test can tell repeated work from continued work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from rl_sched.sweeps.ledger import Outcome, read_json, write_json
+from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.worker import VAL_METRIC, Report
+
+#: Seconds of one iteration.
+SLEEP_S = float(os.environ.get("RL_SCHED_TOY_SLEEP_S", "0.005"))
+
+
+def quality(cell: Cell) -> float:
+    """The objective at the end of a cell: a smooth function of the learning rate, plus the luck of arm and seed."""
+    luck = int(hashlib.sha256(f"{cell.arm}{cell.seed}".encode()).hexdigest()[:4], 16) / 65536
+    return 100.0 + 50.0 * abs(math.log10(cell.experiment["ppo"]["lr"] / 1e-3)) + luck
+
+
+def steady(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Improves geometrically to ``quality(cell)``; continues from its checkpoint."""
+    settings = cell.experiment["train"]
+    done = int((read_json(folder / "checkpoint.json") or {"steps": 0})["steps"])
+    value = math.inf
+    while done < cell.steps:
+        time.sleep(SLEEP_S)
+        before, done = done, min(done + settings["num_envs"], cell.steps)
+        with (folder / "executed.txt").open("a") as file:
+            file.write(f"{done}\n")
+        metrics = {"train/entropy": 1.0 - done / cell.steps}
+        value = quality(cell) * (1.0 + math.exp(-5.0 * done / cell.steps))
+        if before // settings["val_every"] < done // settings["val_every"]:
+            metrics[VAL_METRIC] = value
+        if before // settings["checkpoint_every"] < done // settings["checkpoint_every"]:
+            write_json(folder / "checkpoint.json", {"steps": done})
+        report(done, metrics)
+    value = quality(cell) * (1.0 + math.exp(-5.0))
+    write_json(folder / "best.json", {"quality": value})
+    return Outcome(value, {"report/mean_jct_s": value + 1.0}, cell.steps, 1.0, "best.json", ("best.json",))
+
+
+def broken(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Raises, as a mistake in a setting does."""
+    raise ValueError(f"learning rate {cell.experiment['ppo']['lr']} is not to my taste")
+
+
+def broken_when_high(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Raises for learning rates above 1e-2."""
+    return broken(cell, folder, report) if cell.experiment["ppo"]["lr"] > 1e-2 else steady(cell, folder, report)
+
+
+def _die_after(iterations: int, folder: Path, report: Report) -> Report:
+    count = 0
+
+    def report_and_die(step: int, metrics: Any) -> None:
+        nonlocal count
+        report(step, metrics)
+        count += 1
+        if count == iterations:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return report_and_die
+
+
+def dies_once(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """In seed 1, kills its own process at its fifth iteration of the first attempt."""
+    first = not (folder / "attempted").exists()
+    (folder / "attempted").touch()
+    return steady(cell, folder, _die_after(5, folder, report) if first and cell.seed == 1 else report)
+
+
+def dies_always(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """In seed 1, kills its own process at once in every attempt."""
+    return steady(cell, folder, _die_after(1, folder, report) if cell.seed == 1 else report)

@@ -1,0 +1,105 @@
+"""Serves MLflow's user interface over the embedded store, on this machine only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from rl_sched.errors import ConfigError, RlSchedError
+from rl_sched.tracking.store import Store, mlflow_environment
+
+HOST = "127.0.0.1"
+#: A loaded machine takes this long to import MLflow's server in the worst case.
+START_TIMEOUT_S = 120.0
+
+
+def check_port_free(port: int) -> None:
+    """Raises a ``ConfigError`` if something listens on the port already."""
+    if not 1 <= port <= 65535:
+        raise ConfigError(f"--port must be between 1 and 65535; it is {port}.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ConfigError(
+                f"Port {port} on {HOST} must be free; it is in use ({error.strerror}). "
+                f"End the program that uses it, or choose another port with --port {min(port + 1, 65535)}."
+            ) from None
+
+
+class UiServer:
+    """MLflow's server as a child process.
+
+    Args:
+        store: The store to show; it must exist.
+        port: Port on the loopback interface.
+    """
+
+    def __init__(self, store: Store, port: int) -> None:
+        check_port_free(port)
+        self.address = f"http://{HOST}:{port}"
+        self._log = store.data_dir.resolve() / "mlflow_ui.log"
+        command = [
+            *(sys.executable, "-m", "mlflow", "server"),
+            *("--backend-store-uri", store.uri, "--registry-store-uri", store.uri),
+            *("--default-artifact-root", store.artifacts.as_uri(), "--no-serve-artifacts"),
+            *("--host", HOST, "--port", str(port), "--workers", "1"),
+        ]
+        with self._log.open("w") as log:
+            # A session of its own: Ctrl-C reaches us alone, and we end the server with all its workers.
+            self._process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=mlflow_environment(),
+                cwd=store.data_dir,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Returns when the server answers.
+
+        Raises:
+            RlSchedError: It ended, or did not answer in two minutes.
+        """
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RlSchedError(f"MLflow's server must keep running; it ended at once. {self._last_line()}")
+            try:
+                with urllib.request.urlopen(f"{self.address}/health", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        raise RlSchedError(f"MLflow's server must answer within {START_TIMEOUT_S:.0f} s; it did not. See {self._log}.")
+
+    def wait(self) -> None:
+        """Returns when the server has ended by itself."""
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ends the server and its workers."""
+        if self._process.poll() is not None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, number)
+                self._process.wait(timeout=10)
+                return
+            except ProcessLookupError:
+                return
+            except subprocess.TimeoutExpired:
+                continue
+
+    def _last_line(self) -> str:
+        lines = Path(self._log).read_text(errors="replace").strip().splitlines()
+        return f"Its last words: {lines[-1]} (all of them: {self._log})" if lines else f"See {self._log}."

@@ -1,0 +1,126 @@
+"""The embedded MLflow store: one SQLite file and a folder of artifacts below a data folder; no server needed.
+
+    data/mlflow.db          runs, parameters, metrics
+    data/artifacts/         files of runs
+    data/sweeps/NAME/       ledgers and spools of sweeps: the truth; the two above can be made again from it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from rl_sched.errors import RlSchedError
+
+#: Where data live unless a caller says otherwise: inside the checkout that the command is run from.
+DEFAULT_DATA_DIR = Path("mlflow/data")
+
+#: Makes a fresh store with all of MLflow's tables; run in a process of its own.
+_CREATE = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Paths and addresses of one embedded store.
+
+    Attributes:
+        data_dir: The folder that holds everything.
+    """
+
+    data_dir: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir.resolve() / "mlflow.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of artifacts."""
+        return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def sweeps(self) -> Path:
+        """The folder of sweeps."""
+        return self.data_dir.resolve() / "sweeps"
+
+    @property
+    def uri(self) -> str:
+        """MLflow's address of the database: absolute, because MLflow's default depends on the current folder."""
+        return f"sqlite:///{self.database}"
+
+    def ensure(self) -> None:
+        """Creates the database if it does not exist; safe from several processes, and under kill -9.
+
+        MLflow's tables take seconds to make. They are made in a new file that is then renamed, so that there is either
+        no database or a whole one.
+
+        Raises:
+            RlSchedError: The folder cannot be written, or MLflow cannot make its tables.
+        """
+        if self.database.is_file():
+            return
+        with self._lock():
+            if self.database.is_file():
+                return
+            fresh = self.database.with_name("mlflow.db.new")
+            fresh.unlink(missing_ok=True)
+            command = [sys.executable, "-c", _CREATE, f"sqlite:///{fresh}"]
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=mlflow_environment(), stdin=subprocess.DEVNULL
+            )
+            if done.returncode != 0:
+                reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise RlSchedError(f"MLflow could not make its database {self.database}: {reason}")
+            os.replace(fresh, self.database)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            handle = (self.data_dir / ".store.lock").open("w")
+        except OSError as error:
+            raise RlSchedError(f"The folder {self.data_dir} must be writable; {error.strerror}.") from error
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def mlflow_environment() -> dict[str, str]:
+    """The environment for MLflow: no telemetry, and no minutes of waiting for a server that is away."""
+    defaults = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }
+    return {**defaults, **os.environ}
+
+
+def trials_link(address: str, experiment_id: str, sweep: str, metric: str) -> str:
+    """The page of MLflow's user interface that opens on the charts of a sweep's trials, best trial first.
+
+    Args:
+        address: ``http://host:port``.
+        experiment_id: MLflow's id of the experiment.
+        sweep: Value of the tag ``sweep`` of the trials.
+        metric: Metric to sort by, the smallest first.
+    """
+    # Without workflowType the page opens on an empty view for language models.
+    query = {
+        "workflowType": "machine_learning",
+        "compareRunsMode": "CHART",
+        "searchFilter": f"tags.kind='trial' and tags.sweep='{sweep}'",
+        "orderByKey": f"metrics.`{metric}`",
+        "orderByAsc": "true",
+    }
+    text = "&".join(f"{key}={quote(value, safe='')}" for key, value in query.items())
+    return f"{address}/#/experiments/{experiment_id}/runs?{text}"

@@ -1,0 +1,47 @@
+"""Fixtures and settings of all tests."""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy, torch or Ray are imported by any test: see the Makefile.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A first call into a numba kernel compiles it: a deadline per example would only measure that.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def _folder_of(variable: str, what: str) -> Path:
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"needs {what}: set {variable} to their folder")
+    folder = Path(value)
+    if not folder.is_dir():
+        pytest.skip(f"needs {what}: {variable} is {value!r}, which is not a folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def traces_dir() -> Path:
+    """The folder of real logs."""
+    return _folder_of("RL_SCHED_TRACES", "the real logs")
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """The folder of other simulators' results."""
+    return _folder_of("RL_SCHED_REFERENCE_CASES", "the reference cases")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root folder of the project."""
+    return Path(__file__).resolve().parents[1]

@@ -1,0 +1,1 @@
+"""A second, independent telling of the simulator's rules, for differential tests."""

@@ -1,0 +1,121 @@
+"""The scheduling rules once more, as plain functions of the model's ``View``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.reference.model import INF, Job, Policy, View
+
+
+def _fastest(job: Job) -> float:
+    return min(job.durations)
+
+
+def _on_fastest_fitting_type(view: View, row: int) -> tuple[int, int] | None:
+    types = view.fits(row)
+    if not types:
+        return None
+    return row, min(types, key=lambda t: (view.jobs[row].durations[t], t))
+
+
+def ranked(key: Callable[[Job], tuple[float, ...]], *, strict: bool) -> Policy:
+    """Lowest key first, the older job on ties; strict = the first in order blocks all others."""
+
+    def decide(view: View) -> tuple[int, int] | None:
+        places = sorted(range(len(view.window)), key=lambda i: (*key(view.jobs[view.window[i]]), i))
+        for i in places:
+            choice = _on_fastest_fitting_type(view, view.window[i])
+            if choice is not None or strict:
+                return choice
+        return None
+
+    return decide
+
+
+def min_min(alpha: float = 1.0, theta: float = 1.0, depth: int | None = None, b: float = 0.0) -> Policy:
+    """Earliest planned finish first, with reservations for the first ``depth`` blocked jobs (None = all).
+
+    Args:
+        alpha: Weight of the wait in a planned finish.
+        theta: A job may take a type that is free now if it runs there at most ``theta`` times as long as its planned
+            finish.
+        depth: How many blocked jobs reserve.
+        b: Exponent of the gang size in the order of the jobs.
+    """
+
+    def decide(view: View) -> tuple[int, int] | None:
+        cluster = view.cluster
+        # avail[t][k - 1]: time from now until k GPUs of type t are free.
+        avail = []
+        for t in range(cluster.num_types):
+            until = [cluster.busy_until[g] for node in cluster.nodes_of(t) for g in cluster.node_gpus[node]]
+            avail.append(sorted(0.0 if end is None else end - view.now_s for end in until))
+        unplanned = list(view.window)
+        reserved = 0
+        while unplanned:
+            best: tuple[float, int, int, float] | None = None  # order, row, type, planned start
+            for row in unplanned:
+                plan = _plan(view.jobs[row], view.fits(row), avail, alpha, theta)
+                if plan is None:
+                    continue
+                score, t, start = plan
+                order = score * view.jobs[row].gang ** b
+                if best is None or order < best[0]:
+                    best = (order, row, t, start)
+            if best is None:
+                break
+            _, row, t, start = best
+            if start == 0:
+                return row, t
+            if depth is None or reserved < depth:
+                gang = view.jobs[row].gang
+                avail[t] = sorted(avail[t][gang:] + [start + view.jobs[row].durations[t]] * gang)
+                reserved += 1
+            unplanned.remove(row)
+        if not view.can_wait:
+            for row in view.window:
+                choice = _on_fastest_fitting_type(view, row)
+                if choice is not None:
+                    return choice
+        return None
+
+    return decide
+
+
+def _plan(
+    job: Job, fits: list[int], avail: list[list[float]], alpha: float, theta: float
+) -> tuple[float, int, float] | None:
+    """Score, type and planned start of one job; None if it can be planned nowhere."""
+    best: tuple[float, int, float] | None = None
+    now: tuple[float, int] | None = None  # shortest duration on a type that is free now
+    for t, slots in enumerate(avail):
+        if job.durations[t] == INF or len(slots) < job.gang:
+            continue
+        start = slots[job.gang - 1]
+        if start == 0 and t not in fits:
+            # Enough GPUs are free, but not in the nodes where placement wants them: when the next one is free.
+            later = [time for time in slots if time > 0]
+            if not later:
+                continue
+            start = later[0]
+        score = alpha * start + job.durations[t]
+        if best is None or score < best[0]:
+            best = (score, t, start)
+        if start == 0 and (now is None or job.durations[t] < now[0]):
+            now = (job.durations[t], t)
+    if best is not None and best[2] > 0 and now is not None and now[0] <= theta * best[0]:
+        return now[0], now[1], 0.0
+    return best
+
+
+RULES: dict[str, Policy] = {
+    "fifo": ranked(lambda job: (), strict=True),
+    "fifo_backfill": ranked(lambda job: (), strict=False),
+    "sjf": ranked(lambda job: (_fastest(job),), strict=True),
+    "sjf_backfill": ranked(lambda job: (_fastest(job),), strict=False),
+    "smallest_area": ranked(lambda job: (_fastest(job) * job.gang,), strict=False),
+    "most_gpus": ranked(lambda job: (-job.gang, _fastest(job)), strict=False),
+    "fewest_gpus": ranked(lambda job: (job.gang, _fastest(job)), strict=False),
+    "priority": ranked(lambda job: (-job.priority,), strict=False),
+    "min_min": min_min(),
+}
