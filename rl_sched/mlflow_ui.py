@@ -30,8 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     if not store.database.is_file() and not store.sweeps.is_dir():
         raise RlSchedError(f"There are no trials below {args.data} yet. Run `make ablation` first.")
     store.ensure()
-    # A plain `kill` ends the server too, not only Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both end the server too; a shell's background jobs start with Ctrl-C ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     server = UiServer(store, args.port)
     try:
         sync_all(store)

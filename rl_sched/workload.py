@@ -27,7 +27,9 @@ def _first_bad(ok: np.ndarray, rule: str, name: str, values: np.ndarray, labels:
         row = int(bad[0])
         label = f" (job {labels[row]!r})" if labels is not None else ""
         more = f" {bad.size - 1} more rows break this rule." if bad.size > 1 else ""
-        raise WorkloadError(f"Row {row}{label}: {name} must be {rule}; it is {values[row]}. Drop or mend the row.{more}")
+        raise WorkloadError(
+            f"Row {row}{label}: {name} must be {rule}; it is {values[row]}. Drop or mend the row.{more}"
+        )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tests.reference.rules import RULES, min_min
 TYPE_NAMES = ("a100", "v100", "k80")
 # Powers of two: durations stay exact in binary, so equal times are common and really equal.
 SPEEDS = (0.0, 0.25, 0.5, 1.0, 2.0)
+EXAMPLES = 150  #: random worlds for each test
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def check(world: World, policy: Policy, theirs: model.Policy) -> None:
 @pytest.mark.parametrize("dispatch", ["until_wait", "one_start_per_event"])
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_rules_agree(name: str, dispatch: str) -> None:
-    @settings(max_examples=60)
+    @settings(max_examples=EXAMPLES)
     @given(worlds(dispatch))
     def run(world: World) -> None:
         check(world, POLICIES.create(name), RULES[name])
@@ -132,7 +133,7 @@ def test_rules_agree(name: str, dispatch: str) -> None:
 
 @pytest.mark.parametrize("name", ["fifo_backfill", "sjf", "min_min"])
 def test_rules_agree_on_uneven_times(name: str) -> None:
-    @settings(max_examples=60)
+    @settings(max_examples=EXAMPLES)
     @given(worlds(exact=False))
     def run(world: World) -> None:
         check(world, POLICIES.create(name), RULES[name])
@@ -140,7 +141,7 @@ def test_rules_agree_on_uneven_times(name: str) -> None:
     run()
 
 
-@settings(max_examples=100)
+@settings(max_examples=EXAMPLES)
 @given(
     world=worlds(),
     alpha=st.sampled_from([0.5, 1.0, 1.25]),
@@ -153,7 +154,7 @@ def test_min_min_agrees_for_any_parameters(world: World, alpha: float, theta: fl
     check(world, policy, min_min(alpha, theta, depth, b))
 
 
-@settings(max_examples=60)
+@settings(max_examples=EXAMPLES)
 @given(world=worlds())
 def test_invariants_hold(world: World) -> None:
     rules = replace(world.rules, debug=True)

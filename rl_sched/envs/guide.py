@@ -8,6 +8,7 @@ from rl_sched.config import GuideConfig
 from rl_sched.envs import kernels
 from rl_sched.errors import ConfigError
 from rl_sched.policies import POLICIES
+from rl_sched.policies.rule_kernels import Look
 from rl_sched.sim.record import State
 
 
@@ -30,6 +31,6 @@ class Guide:
             self.code = int(rule.code)
             self.params = rule.params()
 
-    def costs_to_go(self, state: State, wanted: np.ndarray, window: int, out: np.ndarray) -> None:
+    def costs_to_go(self, state: State, wanted: np.ndarray, look: Look, out: np.ndarray) -> None:
         """Writes, where ``wanted (N,)``, the job-seconds until the end under the rule, with the true arrivals."""
-        kernels.costs_to_go(*state.views, state.raw, wanted, self.code, self.params, window, out)
+        kernels.costs_to_go(*state.views, state.raw, wanted, self.code, self.params, out, *look)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
-
 from rl_sched.envs.observation import write_globals, write_jobs, write_remaining
 from rl_sched.policies.rule_kernels import Look, choose_in_record, fill_free_at, play
+from rl_sched.sim.jit import kernel
 from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide
 from rl_sched.sim.record import Views
 
@@ -14,12 +12,13 @@ from rl_sched.sim.record import Views
 SKIP = -1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order,
     actions, static, guide_code, guide_params, finish_times, scale,
     out_jobs, out_mask, out_globals, out_remaining, out_guide, slots, shown,
     waited, could_start, illegal, terminated, truncated,
+    job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Acts in and observes the first N = len(actions) records.
 
@@ -31,48 +30,38 @@ def step_all(
         slots: (N, W) job of each slot; read to decode the actions, then rewritten.
         shown: (N,) rows of ``out_jobs`` that are not padding; read and rewritten.
         waited, could_start, illegal, terminated, truncated: Outputs (N,) bool.
+        job, ...: The fields of a ``rule_kernels.Look``, scratch.
     """
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
     num_types = types.shape[1]
-    num_gpus = gpus.shape[1]
     window = slots.shape[1]
     guided = guide_code >= 0
-    look = Look(
-        np.zeros(window, np.int64),
-        np.zeros(window, np.int64),
-        np.zeros(window),
-        np.zeros((window, num_types)),
-        np.zeros((window, num_types), np.bool_),
-        np.zeros((num_types, num_gpus)),
-        np.zeros((num_types, num_gpus)),
-        np.zeros(window, np.bool_),
-    )
-    free = np.zeros(num_types, np.int64)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
     for e in range(len(actions)):
         action = actions[e]
         if action != SKIP:
-            job, kind = -1, -1
+            chosen, kind = -1, -1
             bad = False
             if action > 0:
                 slot, kind = (action - 1) // num_types, (action - 1) % num_types
                 bad = True
                 if slot < s.head[e].window_len:
-                    job = slots[e, slot]
-                    bad = not can_start(s, e, job, kind)
+                    chosen = slots[e, slot]
+                    bad = not can_start(s, e, chosen, kind)
             elif action == 0:
                 bad = not can_wait(s, e) and anything_fits(s, e)
             if bad or action < 0:
                 bad = True
-                job = -1
+                chosen = -1
             illegal[e] = bad
-            waited[e] = job < 0
+            waited[e] = chosen < 0
             could_start[e] = s.head[e].one_start == 0 or anything_fits(s, e)
-            decide(s, e, job, kind)
+            decide(s, e, chosen, kind)
         terminated[e] = complete(s, e)
         truncated[e] = cut(s, e) and not terminated[e]
         row, kind = -1, -1
         if guided:
-            row, kind = choose_in_record(s, e, guide_code, guide_params, look, free)
+            row, kind = choose_in_record(s, e, guide_code, guide_params, look)
             out_guide[e] = 1 + row * num_types + kind if row >= 0 else 0
         if finish_times:
             fill_free_at(s, e, look.free_at)
@@ -83,9 +72,10 @@ def step_all(
         write_remaining(s, e, out_remaining)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def costs_to_go(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, raw, wanted, code, params, rows, out
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, raw, wanted, code, params, out,
+    job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
 
@@ -95,22 +85,11 @@ def costs_to_go(
         out: (N,) seconds; written where wanted.
     """
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
-    num_types = types.shape[1]
-    num_gpus = gpus.shape[1]
     scratch = raw.shape[0] - 1
-    look = Look(
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows),
-        np.zeros((rows, num_types)),
-        np.zeros((rows, num_types), np.bool_),
-        np.zeros((num_types, num_gpus)),
-        np.zeros((num_types, num_gpus)),
-        np.zeros(rows, np.bool_),
-    )
-    free = np.zeros(num_types, np.int64)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
     for e in range(len(wanted)):
         if wanted[e]:
-            raw[scratch, :] = raw[e, :]
-            play(s, scratch, code, params, look, free)
+            for k in range(raw.shape[1]):
+                raw[scratch, k] = raw[e, k]
+            play(s, scratch, code, params, look)
             out[e] = s.head[scratch].job_seconds - s.head[e].job_seconds

@@ -15,11 +15,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from rl_sched.cluster import ClusterSpec
-from rl_sched.sim.kernels import can_wait
-from rl_sched.sim.placement import fits
+from rl_sched.sim.jit import helper
+from rl_sched.sim.kernels import can_wait, mark_fits
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
@@ -85,12 +84,12 @@ def static_features(
     return np.clip(out, -BOUND, BOUND, out=out)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _squash(x, scale):
     return np.float32(x / (x + scale))
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def write_globals(s, e, out, window, scale):
     """Writes row ``e`` of the globals (N, Fx)."""
     head = s.head[e]
@@ -121,7 +120,7 @@ def write_globals(s, e, out, window, scale):
         out[e, 10 + t] = s.types[e, t].free / s.types[e, t].total
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def write_jobs(
     s, e, jobs, mask, slots, static, free_at, finish_times, guide_row, guide_type, guided, scale, previous
 ):  # fmt: skip
@@ -143,7 +142,7 @@ def write_jobs(
     n = head.window_len
     base = NUM_PLAIN + num_types
     job = head.first_waiting
-    any_fits = False
+    any_fits = mark_fits(s, e)
     for i in range(n):
         r = s.jobs[e, job]
         slots[e, i] = job
@@ -152,14 +151,11 @@ def write_jobs(
         jobs[e, i, 2] = static[e, job, 1]
         jobs[e, i, 3] = _squash(head.now - r.submit_s, 2.0 * scale)
         jobs[e, i, 5] = static[e, job, 2]
-        fits_now = False
+        types = s.classes[e, r.klass].fits
+        jobs[e, i, 4] = types != np.uint64(0)
         for t in range(num_types):
             jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
-            ok = s.dur[e, job, t] < np.inf and fits(s, e, t, r.gang)
-            mask[e, 1 + i * num_types + t] = ok
-            fits_now |= ok
-        jobs[e, i, 4] = fits_now
-        any_fits |= fits_now
+            mask[e, 1 + i * num_types + t] = (types >> np.uint64(t)) & np.uint64(1)
         if finish_times:
             best = np.inf
             for t in range(num_types):
@@ -191,7 +187,7 @@ def write_jobs(
     return n
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def write_remaining(s, e, out):
     """Writes row ``e`` of (N, G): seconds until each GPU is free, 0 = idle."""
     now = s.head[e].now

@@ -16,6 +16,7 @@ from rl_sched.envs.guide import Guide
 from rl_sched.envs.observation import BOUND, spec_of
 from rl_sched.envs.rewards import Steps
 from rl_sched.errors import ConfigError, SimulationError
+from rl_sched.policies.rule_kernels import new_look
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.invariants import check
@@ -119,6 +120,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         cluster = self.scenario.cluster
         self._obs["gpus"][:, :, 1] = (cluster.type_flops / cluster.type_flops.max())[cluster.gpu_type]
         self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_type] = 1.0
+        self._look = new_look(spec.window, num_types, num_gpus)
         self._static = np.zeros((n, self.scenario.num_jobs, 3 + num_types), np.float32)
         self._remaining = np.zeros((n, num_gpus))
         self._slots = np.zeros((n, spec.window), np.int64)
@@ -164,6 +166,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             *self._state.views, actions, self._static, self._guide.code, self._guide.params,
             self.config.finish_times, self.scenario.time_scale_s, obs["jobs"], obs["action_mask"], obs["globals"],
             self._remaining, self._guide_actions, self._slots, self._shown, *flags,
+            *self._look,
         )  # fmt: skip
         frac = np.minimum(self._remaining / self.scenario.lookahead_s, 1.0, dtype=np.float32, casting="same_kind")
         for columns in self._type_columns:
@@ -181,7 +184,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._call(np.full(self.num_envs, kernels.SKIP))
         if self._shaped:
             everywhere = np.ones(self.num_envs, np.bool_)
-            self._guide.costs_to_go(self._state, everywhere, self.spec_obs.window, self._cost_to_go)
+            self._guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
         return self._obs
 
     def step_raw(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray]:
@@ -246,7 +249,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         old = self._cost_to_go.copy()
         self._cost_to_go -= spent
         wanted = (deviated & ~done) | was_reset
-        self._guide.costs_to_go(self._state, wanted, self.spec_obs.window, self._cost_to_go)
+        self._guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
         self._cost_to_go[done] = 0.0
         advantage = np.where(deviated | done, old - self._cost_to_go - spent, 0.0)
         return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)

@@ -15,8 +15,9 @@ from rl_sched.evaluation.markdown import seconds
 from rl_sched.evaluation.scores import MEAN_JCT, Objective
 from rl_sched.plots import style
 
-#: Rules far beyond the others (a strict FIFO is 20 times the best) would squeeze everything else.
-CUT = 1.9
+#: Policies that lie this many times further behind the best than the median policy does are only marked by an arrow:
+#: a strict FIFO would squeeze everything else.
+CUT = 5.0
 
 
 class Bar(NamedTuple):
@@ -72,18 +73,23 @@ def draw(figure_data: Data) -> Figure:
     with mpl.rc_context(style.RC):
         figure = style.new_figure(7.6, 1.3 + 0.32 * len(bars) + 0.0012 * len(figure_data.caption))
         ax = figure.subplots()
-        values = np.array([b.value for b in bars])
-        inside = values <= max(CUT * float(np.median(values)), float(values[0]))
+        sign = figure_data.objective.sign
+        behind = sign * (np.array([b.value for b in bars]) - bars[0].value)
+        inside = behind <= CUT * max(float(np.median(behind)), 0.02 * abs(bars[0].value))
         shown = [x for b, ok in zip(bars, inside, strict=True) if ok for x in (b.value, b.low, b.high, *b.seeds)]
         finite = np.array(shown)[np.isfinite(shown)]
-        span = max(float(finite.max() - finite.min()), 1e-3 * float(finite.max()))
-        right = float(finite.max()) + 0.16 * span
+        left, right = float(finite.min()), float(finite.max())
+        span = max(right - left, 1e-3 * abs(right))
+        room = 0.06 * span, (0.06 if inside.all() else 0.16) * span
+        left, right = (left - room[0], right + room[1]) if sign > 0 else (left - room[1], right + room[0])
+        worst = right if sign > 0 else left
         for y, (bar, ok) in enumerate(zip(bars, inside, strict=True)):
             color = style.look(bar.policy).color
             if not ok:
                 ax.annotate(
-                    f"{seconds(bar.value)}", (right, y), xytext=(right - 0.07 * span, y), va="center", ha="right",
-                    fontsize=8, color=color, arrowprops={"arrowstyle": "->", "color": color},
+                    seconds(bar.value), (worst, y), xytext=(worst - sign * 0.07 * span, y), va="center",
+                    ha="right" if sign > 0 else "left", fontsize=8, color=color,
+                    arrowprops={"arrowstyle": "->", "color": color},
                 )  # fmt: skip
                 continue
             if np.isfinite(bar.low):
@@ -101,7 +107,7 @@ def draw(figure_data: Data) -> Figure:
         for tick, bar in zip(ax.get_yticklabels(), bars, strict=True):
             tick.set_fontweight("bold" if bar.learned else "normal")
         ax.set_ylim(len(bars) - 0.4, -0.7)
-        ax.set_xlim(float(finite.min()) - 0.06 * span, right)
+        ax.set_xlim(left, right)
         ax.grid(axis="y", visible=False)
         better = "lower" if figure_data.objective.lower_is_better else "higher"
         ax.set_xlabel(f"{figure_data.objective.title}, {better} is better")

@@ -34,21 +34,19 @@ class KernelRule:
         for t in range(num_types):
             times = np.sort(snapshot.remaining_s[snapshot.gpu_type == t])
             free_at[t, : len(times)] = times
+        look = rule_kernels.Look(
+            job=snapshot.job.copy(),
+            gang=snapshot.num_gpus.copy(),
+            submit=snapshot.submit_s.copy(),
+            duration=snapshot.duration_s.copy(),
+            feasible=snapshot.feasible.copy(),
+            free_at=free_at,
+            plan=free_at.copy(),
+            done=np.zeros(n, np.bool_),
+            free=snapshot.free_gpus.copy(),
+        )
         row, gpu_type = rule_kernels.choose_once(
-            self.code,
-            self.params(),
-            snapshot.job.copy(),
-            snapshot.num_gpus.copy(),
-            snapshot.submit_s.copy(),
-            snapshot.duration_s.copy(),
-            snapshot.feasible.copy(),
-            free_at,
-            free_at.copy(),
-            np.zeros(n, np.bool_),
-            snapshot.now_s,
-            snapshot.decision,
-            snapshot.can_wait,
-            snapshot.free_gpus.copy(),
+            self.code, self.params(), n, snapshot.now_s, snapshot.decision, snapshot.can_wait, *look
         )
         return Start(int(snapshot.job[row]), int(gpu_type)) if row >= 0 else Wait()
 
@@ -57,5 +55,7 @@ class KernelRule:
 
     def run_records(self, state: State, first: int, last: int) -> None:
         """Plays the records ``first <= e < last``, each at its first decision, to their ends."""
-        rows = min(state.rules.window or state.views.jobs.shape[1], state.views.jobs.shape[1])
-        rule_kernels.run(*state.views, first, last, self.code, self.params(), rows)
+        views = state.views
+        rows = min(state.rules.window or views.jobs.shape[1], views.jobs.shape[1])
+        look = rule_kernels.new_look(rows, views.types.shape[1], views.gpus.shape[1])
+        rule_kernels.run(*views, first, last, self.code, self.params(), *look)

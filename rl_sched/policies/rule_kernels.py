@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from rl_sched.sim.jit import helper, kernel, routine
 from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather
 from rl_sched.sim.record import Views
 
@@ -28,27 +28,31 @@ class Look(NamedTuple):
     free_at: np.ndarray  # (T, G) s from now until 1, 2, ... GPUs of the type are free; inf beyond its size
     plan: np.ndarray  # (T, G) copy of free_at that a planning rule changes
     done: np.ndarray  # (W,) bool scratch
+    free: np.ndarray  # (T,) int64 idle GPUs
 
 
 def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
     """Scratch for windows up to ``rows`` jobs."""
     return Look(
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows),
-        np.zeros((rows, num_types)),
-        np.zeros((rows, num_types), np.bool_),
-        np.zeros((num_types, num_gpus)),
-        np.zeros((num_types, num_gpus)),
-        np.zeros(rows, np.bool_),
+        job=np.zeros(rows, np.int64),
+        gang=np.zeros(rows, np.int64),
+        submit=np.zeros(rows),
+        duration=np.zeros((rows, num_types)),
+        feasible=np.zeros((rows, num_types), np.bool_),
+        free_at=np.zeros((num_types, num_gpus)),
+        plan=np.zeros((num_types, num_gpus)),
+        done=np.zeros(rows, np.bool_),
+        free=np.zeros(num_types, np.int64),
     )
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def fill_free_at(s, e, free_at):
     """Sorted times from now until 1, 2, ... GPUs of each type are free."""
     now = s.head[e].now
-    free_at[:] = np.inf
+    for t in range(free_at.shape[0]):
+        for k in range(free_at.shape[1]):
+            free_at[t, k] = np.inf
     for t in range(s.types.shape[1]):
         for k in range(s.types[e, t].free):
             free_at[t, k] = 0.0
@@ -65,7 +69,7 @@ def fill_free_at(s, e, free_at):
             free_at[r.type, k] = left
 
 
-@njit(error_model="numpy")
+@routine
 def _first_feasible(look, n):
     for i in range(n):
         best = -1
@@ -77,7 +81,7 @@ def _first_feasible(look, n):
     return -1, -1
 
 
-@njit(error_model="numpy")
+@routine
 def _mix(x):
     """One step of splitmix64 (Steele, Lea, Flood, 2014): a well mixed 64-bit hash of a counter."""
     x += np.uint64(0x9E3779B97F4A7C15)
@@ -86,11 +90,13 @@ def _mix(x):
     return x ^ (x >> np.uint64(31))
 
 
-@njit(error_model="numpy")
+@routine
 def _random(look, n, now, decision, params):
     jobs = 0
     for i in range(n):
-        look.done[i] = look.feasible[i].any()
+        look.done[i] = False
+        for t in range(look.feasible.shape[1]):
+            look.done[i] |= look.feasible[i, t]
         jobs += look.done[i]
     if jobs == 0:
         return -1, -1
@@ -110,27 +116,35 @@ def _random(look, n, now, decision, params):
     return row, best
 
 
-@njit(error_model="numpy")
-def _best_fit(look, n, free):
+@routine
+def _best_fit(look, n):
     row, best, least = -1, -1, np.inf
     for i in range(n):
         for t in range(look.duration.shape[1]):
             if look.feasible[i, t]:
-                left = free[t] - look.gang[i]
+                left = look.free[t] - look.gang[i]
                 if left < least:
                     row, best, least = i, t, left
     return row, best
 
 
-@njit(error_model="numpy")
+@helper
+def _fastest(look, i):
+    best = np.inf
+    for t in range(look.duration.shape[1]):
+        best = min(best, look.duration[i, t])
+    return best
+
+
+@routine
 def _index(look, n, now, params):
     """Weighted sum of log features; lowest starts first. params: duration, gang, area, waiting, speed."""
     mean_area = 0.0
     for i in range(n):
-        mean_area += look.duration[i].min() * look.gang[i] / n
+        mean_area += _fastest(look, i) * look.gang[i] / n
     row, best, least = -1, -1, np.inf
     for i in range(n):
-        fastest = look.duration[i].min()
+        fastest = _fastest(look, i)
         waited = now - look.submit[i]
         base = (
             params[0] * np.log(fastest)
@@ -146,12 +160,15 @@ def _index(look, n, now, params):
     return row, best
 
 
-@njit(error_model="numpy")
+@routine
 def _min_min(look, n, params):
     alpha, theta, depth, power = params[0], params[1], params[2], params[3]
     num_types = look.duration.shape[1]
-    look.plan[:] = look.free_at
-    look.done[:n] = False
+    for t in range(num_types):
+        for k in range(look.plan.shape[1]):
+            look.plan[t, k] = look.free_at[t, k]
+    for i in range(n):
+        look.done[i] = False
     reserved = 0
     while True:
         row, kind, least, planned_start = -1, -1, np.inf, 0.0
@@ -192,22 +209,22 @@ def _min_min(look, n, params):
             return row, kind
         look.done[row] = True
         reserved += 1
-        _reserve(look.plan[kind], look.gang[row], planned_start + look.duration[row, kind])
+        _reserve(look.plan, kind, look.gang[row], planned_start + look.duration[row, kind])
 
 
-@njit(error_model="numpy")
-def _reserve(slots, gang, until):
-    """The ``gang`` earliest slots of a type become free at ``until``; slots stay sorted."""
+@helper
+def _reserve(plan, t, gang, until):
+    """The ``gang`` earliest slots of type ``t`` become free at ``until``; slots stay sorted."""
     k = gang
-    while k < len(slots) and slots[k] < until:
-        slots[k - gang] = slots[k]
+    while k < plan.shape[1] and plan[t, k] < until:
+        plan[t, k - gang] = plan[t, k]
         k += 1
     for i in range(k - gang, k):
-        slots[i] = until
+        plan[t, i] = until
 
 
-@njit(error_model="numpy")
-def choose(code, params, look, n, now, decision, may_wait, free):
+@routine
+def choose(code, params, look, n, now, decision, may_wait):
     """One decision of the rule ``code``."""
     row, kind = -1, -1
     if code == MIN_MIN:
@@ -215,7 +232,7 @@ def choose(code, params, look, n, now, decision, may_wait, free):
     elif code == INDEX:
         row, kind = _index(look, n, now, params)
     elif code == BEST_FIT:
-        row, kind = _best_fit(look, n, free)
+        row, kind = _best_fit(look, n)
     else:
         row, kind = _random(look, n, now, decision, params)
     if row < 0 and not may_wait:
@@ -223,52 +240,41 @@ def choose(code, params, look, n, now, decision, may_wait, free):
     return row, kind
 
 
-@njit(forceinline=True, error_model="numpy")
-def choose_in_record(s, e, code, params, look, free):
+@helper
+def choose_in_record(s, e, code, params, look):
     """The rule's decision in record ``e``: (row of the window, type); ``look`` is filled on the way."""
     n = gather(s, e, look.job, look.gang, look.submit, look.duration, look.feasible)
     if code == MIN_MIN:
         fill_free_at(s, e, look.free_at)
     for t in range(s.types.shape[1]):
-        free[t] = s.types[e, t].free
-    return choose(code, params, look, n, s.head[e].now, s.head[e].decisions, can_wait(s, e), free)
+        look.free[t] = s.types[e, t].free
+    return choose(code, params, look, n, s.head[e].now, s.head[e].decisions, can_wait(s, e))
 
 
-@njit(forceinline=True, error_model="numpy")
-def play(s, e, code, params, look, free):
+@helper
+def play(s, e, code, params, look):
     """Plays record ``e`` to its end."""
     while not complete(s, e) and not cut(s, e):
-        row, kind = choose_in_record(s, e, code, params, look, free)
+        row, kind = choose_in_record(s, e, code, params, look)
         decide(s, e, look.job[row] if row >= 0 else -1, kind)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def run(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, first, last, code, params, rows
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, first, last, code, params,
+    job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
-    """Plays the records ``first <= e < last`` with one rule; ``rows`` = most jobs a window may hold."""
+    """Plays the records ``first <= e < last`` with one rule; from ``job`` on, the fields of a ``Look``."""
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
-    num_types = types.shape[1]
-    num_gpus = gpus.shape[1]
-    look = Look(
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows),
-        np.zeros((rows, num_types)),
-        np.zeros((rows, num_types), np.bool_),
-        np.zeros((num_types, num_gpus)),
-        np.zeros((num_types, num_gpus)),
-        np.zeros(rows, np.bool_),
-    )
-    free = np.zeros(num_types, np.int64)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
     for e in range(first, last):
-        play(s, e, code, params, look, free)
+        play(s, e, code, params, look)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def choose_once(
-    code, params, job, gang, submit, duration, feasible, free_at, plan, done, now, decision, may_wait, free
+    code, params, n, now, decision, may_wait, job, gang, submit, duration, feasible, free_at, plan, done, free
 ):  # fmt: skip
-    """``choose`` for Python callers."""
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done)
-    return choose(code, params, look, len(job), now, decision, may_wait, free)
+    """``choose`` for Python callers; from ``job`` on, the fields of a ``Look``."""
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    return choose(code, params, look, n, now, decision, may_wait)

@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
@@ -29,6 +30,30 @@ from ray.rllib.utils.metrics import (
 from rl_sched.rl import masking
 from rl_sched.rl.gae import ReturnScale
 from rl_sched.rl.rollout import RawVectorEnv, Rollout, empty_rollout
+
+#: Raw action of an environment that is only observed.
+HOLD = -1
+
+
+def stagger(
+    env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
+    """Spreads N fresh episodes over all phases of an episode, by random legal play; returns the observations.
+
+    Environments that start together stay together for many episodes, and then every update sees one phase only and
+    forgets the others. Environment e moves at (e + 1) / N of the speed of the last one, until that one is through.
+    """
+    speed = np.arange(1, env.num_envs + 1) / env.num_envs
+    owed = np.zeros(env.num_envs)
+    done = np.zeros(env.num_envs, bool)
+    while not done[-1]:
+        owed += speed
+        moves = owed >= 1.0
+        owed[moves] -= 1.0
+        legal = obs["action_mask"]
+        actions = (rng.random(legal.shape, dtype=np.float32) * legal).argmax(axis=1)
+        obs, _, done, _ = env.step_raw(np.where(moves, actions, HOLD))
+    return obs
 
 
 class SchedulingRunner(EnvRunner, Checkpointable):
@@ -67,7 +92,8 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         stream = np.random.SeedSequence([self._base_seed, self.num_env_steps_sampled_lifetime])
         env_seed, action_seed = (int(word) for word in stream.generate_state(2))
         self._generator.manual_seed(action_seed)
-        self._obs = self.env.reset_raw(env_seed)
+        self._obs = stagger(self.env, self.env.reset_raw(env_seed), np.random.default_rng(stream.spawn(1)[0]))
+        self.env.pop_finished()
         self.return_scale.restart()
 
     @torch.inference_mode()

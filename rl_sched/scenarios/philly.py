@@ -35,10 +35,7 @@ def philly() -> Scenario:
     # Seeds number the rows of the three periods one after the other, so that the ranges cannot overlap.
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
     steps = (1, VAL_STRIDE, NUM_JOBS)
-    ranges = [
-        range(int(offsets[i]), int(offsets[i + 1]) - NUM_JOBS + 1, step)
-        for i, step in enumerate(steps)
-    ]
+    ranges = [range(int(offsets[i]), int(offsets[i + 1]) - NUM_JOBS + 1, step) for i, step in enumerate(steps)]
 
     def make(seed: int) -> Workload:
         part = int(np.searchsorted(offsets, seed, side="right")) - 1

@@ -14,9 +14,7 @@ def ppo_jobs() -> Scenario:
     return Scenario(
         name="ppo-jobs",
         cluster=ClusterSpec.of(gpu=8),
-        rules=Rules(
-            window=50, dispatch="one_start_per_event", tie_order="heapq", horizon_factor=1.3, max_steps=2000
-        ),
+        rules=Rules(window=50, dispatch="one_start_per_event", tie_order="heapq", horizon_factor=1.3, max_steps=2000),
         num_jobs=400,
         make=trace.load,
         seeds=SeedRanges(

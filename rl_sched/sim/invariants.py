@@ -35,7 +35,9 @@ def check(state: State, e: int, previous_now_s: float) -> None:
         idle = int(((gpus["job"] < 0) & (gpus["type"] == t)).sum())
         must(idle == types["free"][t], f"type {t} has {idle} idle GPUs but counts {types['free'][t]}")
         of_type = gpus["type"][gpus["job"] >= 0] == t
-        must(bool((jobs["type"][gpus["job"][gpus["job"] >= 0]][of_type] == t).all()), f"a gang is spread beyond type {t}")
+        must(
+            bool((jobs["type"][gpus["job"][gpus["job"] >= 0]][of_type] == t).all()), f"a gang is spread beyond type {t}"
+        )
     for m in range(len(nodes)):
         first, size = int(nodes["first"][m]), int(nodes["size"][m])
         idle_mask = sum(1 << k for k in range(size) if gpus["job"][first + k] < 0)

@@ -9,8 +9,8 @@ positional arguments, since a tuple of arrays is slow to hand over from Python.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.placement import fits, release, reset_nodes, take
 from rl_sched.sim.record import Views
 
@@ -19,19 +19,19 @@ COMPLETION = 2
 NO_TYPE = -1
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _before(a, b):
     return a.time < b.time or (a.time == b.time and a.kind < b.kind)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _copy_event(a, b):
     a.time = b.time
     a.kind = b.kind
     a.job = b.job
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def push(s, e, time, kind, job):
     """Adds an event. Same element moves as Python's heapq, so that ties come out in the same order."""
     pos = s.head[e].heap_len
@@ -49,7 +49,7 @@ def push(s, e, time, kind, job):
     slot.job = job
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def pop(s, e):
     """Removes the first event; returns (kind, job)."""
     head = s.head[e]
@@ -84,7 +84,7 @@ def pop(s, e):
     return kind, job
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _admit_next(s, e):
     """The oldest job beyond the window enters it."""
     head = s.head[e]
@@ -94,7 +94,7 @@ def _admit_next(s, e):
     s.classes[e, s.jobs[e, job].klass].waiting += 1
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def arrive(s, e, job):
     """The job joins the end of the list of waiting jobs."""
     head = s.head[e]
@@ -115,7 +115,7 @@ def arrive(s, e, job):
         _admit_next(s, e)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def start(s, e, job, t):
     """Starts a waiting job of the window on GPU type ``t``, where it must fit, at the present time."""
     head = s.head[e]
@@ -146,7 +146,7 @@ def start(s, e, job, t):
     head.num_running += 1
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _finish(s, e, job):
     release(s, e, job)
     head = s.head[e]
@@ -156,7 +156,7 @@ def _finish(s, e, job):
     head.done_work += s.jobs[e, job].work
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _move_clock(s, e, time):
     head = s.head[e]
     dt = time - head.now
@@ -168,7 +168,7 @@ def _move_clock(s, e, time):
     head.now = time
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def advance(s, e):
     """Moves the clock to the next event time and handles all events of that time; False if there is none.
 
@@ -198,7 +198,7 @@ def advance(s, e):
     return True
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def class_fits(s, e, c):
     """Could a job of class ``c`` start now on any type?"""
     k = s.classes[e, c]
@@ -208,7 +208,24 @@ def class_fits(s, e, c):
     return False
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
+def mark_fits(s, e):
+    """Writes into each class that waits the types on which its jobs could start now; returns whether any could."""
+    some = False
+    for c in range(s.head[e].num_classes):
+        k = s.classes[e, c]
+        if k.waiting > 0:
+            mask = np.uint64(0)
+            for t in range(s.types.shape[1]):
+                bit = np.uint64(1) << np.uint64(t)
+                if k.types & bit and fits(s, e, t, k.gang):
+                    mask |= bit
+            k.fits = mask
+            some |= mask != np.uint64(0)
+    return some
+
+
+@helper
 def anything_fits(s, e):
     """Could any job of the window start now?"""
     for c in range(s.head[e].num_classes):
@@ -217,13 +234,13 @@ def anything_fits(s, e):
     return False
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def can_start(s, e, job, t):
     """Could this job, if it waits in the window, start now on type ``t``?"""
     return s.dur[e, job, t] < np.inf and fits(s, e, t, s.jobs[e, job].gang)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def fastest_type(s, e, job):
     """The type on which the job would run fastest among those where it fits now; -1 if none (ties: first)."""
     best = NO_TYPE
@@ -235,7 +252,7 @@ def fastest_type(s, e, job):
     return best
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def in_window(s, e, job):
     """Is the job waiting and among those that may be started?"""
     head = s.head[e]
@@ -245,25 +262,25 @@ def in_window(s, e, job):
     return j.seq >= 0 and j.type < 0 and head.window_len > 0 and j.seq <= s.jobs[e, head.window_last].seq
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def can_wait(s, e):
     """May time still bring an event?"""
     return s.head[e].num_running > 0 or s.head[e].num_arrived < s.head[e].num_jobs
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def complete(s, e):
     return s.head[e].num_done == s.head[e].num_jobs
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def cut(s, e):
     """Is the episode over before all jobs are done?"""
     head = s.head[e]
     return head.now >= head.horizon_s or (head.max_steps > 0 and head.decisions >= head.max_steps)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def pass_time(s, e, at_least_one):
     """Lets events happen, ``at_least_one`` if so wished, until something in the window fits or the episode is over."""
     head = s.head[e]
@@ -273,7 +290,7 @@ def pass_time(s, e, at_least_one):
         at_least_one = False
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def decide(s, e, job, t):
     """Carries out one decision: start ``job`` on type ``t`` (both checked by the caller), or wait (``job`` < 0)."""
     s.head[e].decisions += 1
@@ -282,7 +299,7 @@ def decide(s, e, job, t):
     pass_time(s, e, job < 0 or s.head[e].one_start == 1)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _reset(s, e):
     head = s.head[e]
     head.now = 0.0
@@ -327,7 +344,7 @@ def _reset(s, e):
     pass_time(s, e, False)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def reset(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e):
     """Takes record ``e`` back to time 0 and to its first decision."""
     _reset(Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order), e)
@@ -340,7 +357,7 @@ DOES_NOT_FIT = 2
 CANNOT_WAIT = 3
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def step(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e, job, t):
     """One checked decision of a Python policy; returns an outcome code, and moves nothing unless it is OK."""
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
@@ -355,7 +372,7 @@ def step(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc
     return OK
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def gather(s, e, job, gang, submit, duration, feasible):
     """Writes the waiting jobs of the window, oldest first, into arrays of at least W rows; returns their number."""
     n = s.head[e].window_len
@@ -372,7 +389,7 @@ def gather(s, e, job, gang, submit, duration, feasible):
     return n
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def window(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e,
     job, gang, submit, duration, feasible,

@@ -6,7 +6,8 @@ Functions take ``s`` (``record.Views``) and ``e``, the number of the record.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from rl_sched.sim.jit import helper, routine
 
 # Position of the lowest set bit by multiplication with a de Bruijn sequence (Leiserson, Prokop, Randall, 1998).
 _DEBRUIJN = np.uint64(0x03F79D71B4CB0A89)
@@ -18,14 +19,14 @@ _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def lowest_bit(x):
     """Position (0..63) of the lowest set bit of a non-zero uint64."""
     low = x & (~x + _ONE)
     return _POSITION[(low * _DEBRUIJN) >> np.uint64(58)]
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _lowest_node(s, e, row):
     """Lowest node number in a bucket row; -1 if it is empty."""
     for word in range(s.bits.shape[2]):
@@ -35,13 +36,13 @@ def _lowest_node(s, e, row):
     return -1
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _flip(s, e, row, node, step):
     s.bits[e, row, node >> 6] ^= _ONE << np.uint64(node & 63)
     s.counts[e, row] += step
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def move_node(s, e, node, free):
     """Records that ``node`` now has ``free`` free GPUs, and puts it into the right bucket."""
     n = s.nodes[e, node]
@@ -58,7 +59,7 @@ def move_node(s, e, node, free):
     n.free = free
 
 
-@njit(error_model="numpy")
+@routine
 def reset_nodes(s, e):
     """All GPUs idle, all buckets rebuilt."""
     for row in range(s.bits.shape[1]):
@@ -77,7 +78,7 @@ def reset_nodes(s, e):
         move_node(s, e, m, n.size)
 
 
-@njit(error_model="numpy")
+@routine
 def _fits_consolidated(s, e, t, gang):
     base = t * (s.head[e].max_node + 1)
     size = s.types[e, t].node
@@ -98,7 +99,7 @@ def _fits_consolidated(s, e, t, gang):
     return False
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def fits(s, e, t, gang):
     """Could a gang start now on GPU type ``t``?"""
     if s.types[e, t].free < gang:
@@ -108,7 +109,7 @@ def fits(s, e, t, gang):
     return _fits_consolidated(s, e, t, gang)
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _take_from(s, e, node, count, job, end_s, slot):
     n = s.nodes[e, node]
     mask = n.mask
@@ -125,7 +126,7 @@ def _take_from(s, e, node, count, job, end_s, slot):
     return slot
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def _next_row(s, e, base, size, gang, left):
     """Bucket row of the node that gives the next GPUs to a gang of which ``left`` are still missing."""
     if s.head[e].placement == 0:
@@ -143,7 +144,7 @@ def _next_row(s, e, base, size, gang, left):
     return base + free
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def take(s, e, t, gang, job, end_s):
     """Gives the job ``gang`` GPUs of type ``t``; it must fit. Their numbers go to the end of ``alloc``."""
     head = s.head[e]
@@ -160,7 +161,7 @@ def take(s, e, t, gang, job, end_s):
     s.types[e, t].free -= gang
 
 
-@njit(forceinline=True, error_model="numpy")
+@helper
 def release(s, e, job):
     """Gives the GPUs of a running job back, node by node."""
     j = s.jobs[e, job]

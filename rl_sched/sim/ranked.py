@@ -7,8 +7,8 @@ best startable job is the best of the class heads: O(classes + log jobs) per sta
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.kernels import class_fits, complete, cut, decide, fastest_type
 from rl_sched.sim.record import State, Views
 
@@ -17,7 +17,7 @@ _SEQ_MASK = (1 << _SEQ_BITS) - 1
 _EMPTY = np.iinfo(np.int64).max
 
 
-@njit(error_model="numpy")
+@helper
 def _heap_push(keys, base, length, key):
     pos = length
     while pos > 0:
@@ -29,7 +29,7 @@ def _heap_push(keys, base, length, key):
     keys[base + pos] = key
 
 
-@njit(error_model="numpy")
+@helper
 def _heap_pop(keys, base, length):
     n = length - 1
     key = keys[base + n]
@@ -46,12 +46,12 @@ def _heap_pop(keys, base, length):
     keys[base + pos] = key
 
 
-@njit(error_model="numpy")
+@helper
 def _choose(s, e, keys, base, length, strict):
     """Class whose head is to be started now; -1 = wait."""
     best = -1
     best_key = _EMPTY
-    for c in range(len(length)):
+    for c in range(s.head[e].num_classes):
         if length[c] > 0 and keys[base[c]] < best_key and (strict or class_fits(s, e, c)):
             best = c
             best_key = keys[base[c]]
@@ -60,21 +60,22 @@ def _choose(s, e, keys, base, length, strict):
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _run(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e, rank, strict
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e, rank, strict, keys, base, length
 ):  # fmt: skip
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
     h = s.head[e]
     num_classes = h.num_classes
-    base = np.zeros(num_classes, np.int64)
-    length = np.zeros(num_classes, np.int64)
+    for c in range(num_classes):
+        length[c] = 0
     for job in range(h.num_jobs):
         length[s.jobs[e, job].klass] += 1
+    base[0] = 0
     for c in range(1, num_classes):
         base[c] = base[c - 1] + length[c - 1]
-    length[:] = 0
-    keys = np.empty(h.num_jobs, np.int64)
+    for c in range(num_classes):
+        length[c] = 0
     admitted = 0
     while not complete(s, e) and not cut(s, e):
         while admitted < h.num_running + h.num_done + h.window_len:
@@ -102,4 +103,6 @@ def run_ranked(state: State, e: int, rank: np.ndarray, *, strict: bool) -> None:
         rank: (n,) int64 in [0, 2**31); lower starts first, ties in order of arrival.
         strict: The first job in rank blocks all others until it fits; else the first that fits is started.
     """
-    _run(*state.views, e, np.ascontiguousarray(rank, np.int64), strict)
+    jobs, classes = state.views.jobs.shape[1], state.views.classes.shape[1]
+    keys, base, length = np.empty(jobs, np.int64), np.empty(classes, np.int64), np.empty(classes, np.int64)
+    _run(*state.views, e, np.ascontiguousarray(rank, np.int64), strict, keys, base, length)

@@ -73,7 +73,15 @@ JOB = np.dtype(
 GPU = np.dtype([("end_s", "f8"), ("job", "i4"), ("type", "i4"), ("node", "i4")], align=True)
 NODE = np.dtype([("mask", "u8"), ("free", "i4"), ("size", "i4"), ("first", "i4"), ("type", "i4")], align=True)
 TYPE = np.dtype([("free", "i4"), ("total", "i4"), ("node", "i4")], align=True)  # node = its largest node's size
-KLASS = np.dtype([("waiting", "i4"), ("gang", "i4"), ("types", "u8")], align=True)  # waiting = inside the window
+KLASS = np.dtype(
+    [
+        ("waiting", "i4"),  # jobs of the class inside the window
+        ("gang", "i4"),
+        ("types", "u8"),  # bit t = can run on type t
+        ("fits", "u8"),  # bit t = could start now on type t; valid after ``kernels.mark_fits``
+    ],
+    align=True,
+)
 EVENT = np.dtype([("time", "f8"), ("kind", "i4"), ("job", "i4")], align=True)
 
 

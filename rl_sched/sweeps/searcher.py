@@ -212,6 +212,10 @@ class Watcher(tune.Callback):
     def __init__(self, coordinator: Coordinator, on_step: Callable[[], None]) -> None:
         self._coordinator, self._on_step = coordinator, on_step
 
+    def __getstate__(self) -> dict[str, Any]:
+        # As for the coordinator: Tune pickles its callbacks, and a terminal cannot be pickled.
+        return {}
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune after each turn of its loop."""
         self._coordinator.watch(trials)

@@ -23,7 +23,7 @@ from rl_sched.sweeps.ledger import Ledger, Outcome
 from rl_sched.sweeps.plan import Cell, Distribution, Plan
 from rl_sched.sweeps.source import Amount
 
-#: Configurations drawn at random before the sampler learns, and judged before any is pruned by its curve.
+#: Configurations drawn at random before the sampler learns, and curves to compare with before any is stopped.
 RANDOM_FIRST = 5
 CURVES_FIRST = 4
 #: Fraction of a VAL curve that is never judged.
@@ -80,7 +80,6 @@ class StudySource:
                     load_if_exists=True,
                     direction="minimize",
                     sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_FIRST, constant_liar=True),
-                    pruner=optuna.pruners.MedianPruner(n_startup_trials=CURVES_FIRST),
                 )
                 self._studies[arm, scenario] = study
                 for frozen in study.get_trials(deepcopy=False):
@@ -110,7 +109,7 @@ class StudySource:
             return False
         unit.curve_points.add(point)
         unit.trial.report(value, point)
-        if step < WARMUP * cell.steps or not unit.trial.should_prune():
+        if step < WARMUP * cell.steps or step >= cell.steps or not _is_behind(unit, point):
             return False
         self._tell(unit, TrialState.PRUNED)
         return True
@@ -229,6 +228,22 @@ class StudySource:
         if unit in self._units:
             self._units.remove(unit)
             unit.study.tell(unit.trial.number, value, state=state, skip_if_finished=True)
+
+
+def _is_behind(unit: _Unit, point: int) -> bool:
+    """Whether a curve's best value so far is worse than the median of the other configurations' at the same point.
+
+    Optuna's own median pruner knows COMPLETE configurations only; here these are the survivors, a biased sample.
+    """
+    trials = unit.study.get_trials(deepcopy=False)
+    curves = [t.intermediate_values for t in trials if t.number != unit.trial.number and t.state != TrialState.FAIL]
+    others = [_best_until(curve, point) for curve in curves if any(p >= point for p in curve)]
+    own = _best_until(trials[unit.trial.number].intermediate_values, point)
+    return len(others) >= CURVES_FIRST and own > statistics.median(others)
+
+
+def _best_until(curve: Mapping[int, float], point: int) -> float:
+    return min((value for p, value in curve.items() if p <= point), default=math.inf)
 
 
 def best_configuration(plan: Plan, arm: str, scenario: str, ledger: Ledger) -> dict[str, Any] | None:

@@ -78,14 +78,15 @@ class ToyVectorEnv:
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         rows = np.arange(self.num_envs)
         was_reset = self._over.copy()
+        acts = ~was_reset & (actions >= 0)  # -1 = observe only
         legal = self._obs["action_mask"][rows, actions] == 1
-        assert (legal | was_reset).all(), "an illegal action was taken"
-        reward = np.where(was_reset, 0.0, -self._cost[rows, actions]).astype(np.float32)
+        assert (legal | ~acts).all(), "an illegal action was taken"
+        reward = np.where(acts, -self._cost[rows, actions], 0.0).astype(np.float32)
         self._total += reward
-        self._noops += (actions == 0) & ~was_reset
+        self._noops += (actions == 0) & acts
         self._restart(was_reset)
-        self._step[~was_reset] += 1
-        done = self._step == self.length
+        self._step += acts
+        done = acts & (self._step == self.length)
         for i in np.flatnonzero(done):
             self._finished.append(
                 {

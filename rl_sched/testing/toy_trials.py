@@ -14,8 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from rl_sched.evaluation.scores import COLUMNS
+from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.ledger import Outcome, read_json, write_json
 from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.trial import CURVE, ROWS_BEST, ROWS_LAST
 from rl_sched.sweeps.worker import VAL_METRIC, Report
 
 #: Seconds of one iteration.
@@ -47,7 +52,23 @@ def steady(cell: Cell, folder: Path, report: Report) -> Outcome:
         report(done, metrics)
     value = quality(cell) * (1.0 + math.exp(-5.0))
     write_json(folder / "best.json", {"quality": value})
-    return Outcome(value, {"report/mean_jct_s": value + 1.0}, cell.steps, 1.0, "best.json", ("best.json",))
+    _write_results(cell, folder, value)
+    return Outcome(value, {"report/mean_jct_s": value + 1.0}, cell.steps, 1.0, "best.json", ("best.json", ROWS_BEST))
+
+
+def _write_results(cell: Cell, folder: Path, value: float) -> None:
+    """The files from which a sweep's report is made."""
+    seeds = SCENARIOS.create(cell.scenario).seeds.report[: cell.report_episodes]
+    scores = [
+        (cell.arm, cell.scenario, cell.seed, seed, metric, amount)
+        for seed in seeds
+        for metric, amount in (("mean_jct_s", value + seed % 7), ("num_unfinished", 0.0))
+    ]
+    table = pd.DataFrame(scores, columns=list(COLUMNS))
+    for file in (ROWS_BEST, ROWS_LAST):
+        table.to_csv(folder / file, index=False)
+    curve = pd.DataFrame({"steps": [cell.steps], "seconds": [1.0], "val_mean_jct_s": [value]})
+    curve.to_csv(folder / CURVE, index=False)
 
 
 def broken(cell: Cell, folder: Path, report: Report) -> Outcome:

@@ -1,0 +1,118 @@
+"""``python -m rl_sched.evaluate``: its table, its JSON, its ledger, and what it says to wrong inputs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_sched import evaluate as verb
+from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.evaluation.openings import openings
+from rl_sched.policies import POLICIES
+from rl_sched.scenarios import SCENARIOS
+from tests.test_evaluation_protocol import Trained
+
+FEW = ["--episodes", "6", "--policies", "fifo_backfill,sjf_backfill"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that loads as a stand-in for a learned policy."""
+    folder = tmp_path / "best"
+    folder.mkdir()
+    monkeypatch.setattr(verb, "load_checkpoint", lambda path: Trained("min_min"))
+    return folder
+
+
+def test_rules_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb.main(FEW) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Scenario default: 6 VAL workloads on 8 x a100 + 4 x v100 + 4 x t4.\n")
+    table = [line.split()[0] for line in out.splitlines()[4:6]]
+    assert table == ["sjf_backfill", "fifo_backfill"]
+    assert "against sjf_backfill" in out and "Rules are not trained: n = 6 workloads" in out
+
+
+def test_learned_policy_beside_the_rules(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb.main(["--checkpoint", str(checkpoint), *FEW]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"learned: checkpoint {checkpoint}, training seed 7."
+    assert lines[5].startswith("learned ") and lines[5].rstrip().endswith("–")
+    sjf = next(line for line in lines if line.startswith("sjf_backfill "))
+    assert sjf.endswith("better") and " % [-" in sjf
+    assert any("one training seed (n = 1)" in line and "over workloads only" in line for line in lines)
+    assert any(line.startswith("learned against SJF (sjf_backfill): -") for line in lines)
+    assert openings(checkpoint) == []  # VAL is not counted
+
+
+def test_final_opens_report_and_counts_it(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--checkpoint", str(checkpoint), *FEW, "--final", "--json"]
+    assert verb.main(args) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["split"], first["episodes"], first["report_openings"]) == ("report", 6, 1)
+    assert first["first_seed"] == SCENARIOS.create("default").seeds.report[0]
+    assert verb.main(args) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert "REPORT opened 2 times for this checkpoint." in second["notes"]
+    assert first["rows"] == second["rows"]
+    learned = second["rows"][0]
+    assert learned["name"] == "learned" and set(learned["versus"]) == {"fifo_backfill", "sjf_backfill"}
+    c = learned["versus"]["sjf_backfill"]
+    assert c["over"] == "workloads" and c["difference_pct"]["n"] == 6 and c["difference_pct"]["value"] < 0
+
+
+def test_out_writes_a_report(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "made" / "here"
+    assert verb.main(["--checkpoint", str(checkpoint), *FEW, "--out", str(out)]) == 0
+    assert {f.name for f in out.iterdir()} == {
+        "report.md", "report.json", "rows.csv", "intervals_default.png", "jct_cdf_default.png",
+    }  # fmt: skip
+    assert "**learned**" in (out / "report.md").read_text()
+    assert f"Written: {out / 'report.md'}, report.json, rows.csv and 2 figures." in capsys.readouterr().out
+
+
+def test_scenario_of_the_checkpoint_is_the_default(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verb.main(["--checkpoint", str(checkpoint), "--scenario", "ppo-jobs", "--episodes", "1", "--policies", "fifo"])
+    assert "episode return" in capsys.readouterr().out
+
+
+def test_wrong_inputs_are_sentences(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="must be the folder of a trained policy"):
+        verb.main(["--checkpoint", str(tmp_path / "none")])
+    with pytest.raises(ConfigError, match="Unknown policy 'sfj'. Did you mean 'sjf'?"):
+        verb.main(["--policies", "sfj"])
+    with pytest.raises(ConfigError, match="--policies must name at least one rule"):
+        verb.main(["--policies", " ,"])
+    with pytest.raises(ConfigError, match="Unknown scenario 'defualt'. Did you mean 'default'?"):
+        verb.main(["--scenario", "defualt"])
+    for episodes in ("0", "-1", "2000"):
+        with pytest.raises(ConfigError, match="number of episodes must be between 1 and 1024"):
+            verb.main(["--episodes", episodes])
+    with pytest.raises(CheckpointError):
+        verb.main(["--checkpoint", str(tmp_path)])  # a folder without a checkpoint in it
+
+
+def test_defaults_are_known_names() -> None:
+    args = verb.parse([])
+    assert args.episodes == verb.DEFAULT_EPISODES == 128 and not args.final and args.checkpoint is None
+    assert verb.DEFAULT_SCENARIO in SCENARIOS
+    assert all(name in POLICIES for name in verb.choose_policies(None))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--checkpoint", "nowhere"], "'nowhere' does not exist. Train one with `python -m rl_sched.train`."),
+        (["--episodes", "0", "--policies", "fifo"], "must be between 1 and 1024"),
+    ],
+)
+def test_command_prints_one_sentence_and_exits_with_2(args: list[str], message: str, repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rl_sched.evaluate", *args], cwd=repository, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr

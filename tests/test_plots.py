@@ -1,0 +1,123 @@
+"""Figures: their numbers, and that what is drawn is what the data say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rl_sched.errors import ConfigError
+from rl_sched.evaluation.comparison import compare
+from rl_sched.evaluation.report import build_report, write_report
+from rl_sched.evaluation.scores import ALL_WORKLOADS
+from rl_sched.plots import FIGURES, style
+from rl_sched.plots.report_figures import draw_report
+from rl_sched.policies import POLICIES
+from tests.evaluation_cases import ARMS, ablation, arm, costs, learning_curves
+
+PNG = b"\x89PNG"
+
+
+def arguments(name: str) -> tuple[tuple, dict]:
+    """Something to draw for every registered figure."""
+    table = ablation(3, 4)
+    return {
+        "learning_curves": ((learning_curves(),), {"levels": {"min_min": 105.0}}),
+        "jct_cdf": ((table, [arm("mlp", "off"), "min_min", "fifo"]), {}),
+        "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
+    }[name]
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_every_figure_draws_from_its_data(name: str, tmp_path: Path) -> None:
+    kind = FIGURES.load(name)
+    args, kwargs = arguments(name)
+    data = kind.data(*args, **kwargs)
+    assert isinstance(data, tuple) and hasattr(data, "_fields") and data.caption and "n" in data.caption
+    figure = kind(*args, **kwargs)
+    file = style.save(figure, tmp_path / f"{name}.png")
+    assert file.read_bytes().startswith(PNG) and file.stat().st_size > 10_000
+
+
+def test_learning_curves_aggregate_over_seeds() -> None:
+    rows = learning_curves()
+    data = FIGURES.load("learning_curves").data(rows)
+    assert [title for title, _ in data.panels] == ["network = cross_attention", "network = mlp"]
+    curve = next(c for _, curves in data.panels for c in curves if c.arm == arm("mlp", "off"))
+    at = rows[(rows["arm"] == curve.arm) & (rows["steps"] == 500_000)]
+    k = list(curve.steps).index(500_000)
+    assert curve.value[k] == pytest.approx(at["val_mean_jct_s"].mean())
+    assert curve.seconds[k] == pytest.approx(at["seconds"].mean())
+    assert (curve.low < curve.value).all() and (curve.value < curve.high).all() and curve.n == 3
+    assert "Student's t" in data.caption and "n = 3" in data.caption
+    five = FIGURES.load("learning_curves").data(learning_curves(5))
+    assert "interquartile mean" in five.caption
+
+
+def test_learning_curves_stop_where_the_first_seed_stops() -> None:
+    rows = learning_curves(2)
+    cut = rows[~((rows["train_seed"] == 2) & (rows["steps"] > 600_000))]
+    data = FIGURES.load("learning_curves").data(cut)
+    assert max(c.steps[-1] for _, curves in data.panels for c in curves) == 600_000
+    with pytest.raises(ConfigError, match="steps"):
+        FIGURES.load("learning_curves").data(rows.drop(columns="steps"))
+
+
+def test_cdf_is_the_fraction_of_all_jobs() -> None:
+    table = ablation(2, 3)
+    data = FIGURES.load("jct_cdf").data(table, ["min_min", arm("mlp", "off")])
+    rule, learned = data.lines
+    own = table[(table["policy"] == "min_min") & (table["eval_seed"] == ALL_WORKLOADS)]
+    np.testing.assert_allclose(rule.fraction, own["value"])
+    assert (np.diff(learned.fraction) >= 0).all() and learned.fraction[-1] == 1.0
+    assert (rule.num_seeds, learned.num_seeds) == (0, 2)
+    with pytest.raises(ConfigError, match="no distribution"):
+        FIGURES.load("jct_cdf").data(table, ["nobody"])
+
+
+def test_forest_is_sorted_and_marks_outliers() -> None:
+    rows = compare(ablation(3, 4))
+    kind = FIGURES.load("intervals")
+    data = kind.data(rows, lines=["min_min"])
+    values = [b.value for b in data.bars]
+    assert values == sorted(values) and len(data.bars) == len(rows)
+    axis = kind(rows, lines=["min_min"]).axes[0]
+    low, high = axis.get_xlim()
+    fifo = next(b for b in data.bars if b.policy == "fifo")
+    assert high < fifo.value and any("1" in t.get_text() for t in axis.texts)  # 20 times the others: an arrow
+    assert all(low < b.value < high for b in data.bars if b.policy != "fifo")
+    assert [t.get_text() for t in axis.get_yticklabels()][0] == style.label(data.bars[0].policy)
+
+
+def test_a_policy_has_one_colour_everywhere() -> None:
+    assert style.look("network=mlp,lookahead=off") == style.look("env.lookahead=off,network.name=mlp")
+    arms = [style.look(arm(*key)) for key in ARMS]
+    assert len({look.color for look in arms}) == len(arms)
+    rules = [style.look(name) for name in POLICIES]
+    assert len(set(rules)) == len(rules)
+    assert not {look.color for look in arms} & {look.color for look in rules}
+    assert style.look("a=1,b=2") == style.look("b=2,a=1")
+    assert style.look("something new").color.startswith("#")
+    assert style.label("learned") == "learned" and style.label(arm("mlp", "cdf")) == "mlp, cdf"
+
+
+def test_a_report_carries_its_figures(tmp_path: Path) -> None:
+    both = pd.concat([ablation(2, 3), ablation(2, 3, scenario="philly")])
+    curves = learning_curves(2).assign(scenario="philly")
+    paths = write_report(both, tmp_path, title="t", curves=curves, costs=costs(2), resamples=200, draw=draw_report)
+    names = [f.name for f in paths.figures]
+    assert names == [
+        "intervals_default.png", "jct_cdf_default.png",
+        "intervals_philly.png", "learning_curves_philly.png", "jct_cdf_philly.png",
+    ]  # fmt: skip
+    text = paths.markdown.read_text()
+    assert all((tmp_path / n).read_bytes().startswith(PNG) and f"]({n})" in text for n in names)
+
+
+def test_rows_without_distributions_draw_no_cdf(tmp_path: Path) -> None:
+    table = ablation(2, 3)
+    table = table[table["eval_seed"] != ALL_WORKLOADS]
+    files = draw_report(build_report(table, title="t", resamples=100), table, None, tmp_path)
+    assert [f.name for f in files] == ["intervals_default.png"]
