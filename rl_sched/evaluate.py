@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.errors import ConfigError
 from rl_sched.verbs import run_verb
 
 if TYPE_CHECKING:
@@ -36,20 +36,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_checkpoint(folder: Path) -> Any:
-    """The learned policy of a folder.
+def load_checkpoint(path: Path) -> tuple[Path, Any]:
+    """The folder that holds the weights (``best`` of a training folder), and its learned policy.
 
     Raises:
-        CheckpointError: There is no such folder, it is incomplete, or it does not give its stored outputs.
+        CheckpointError: There is no checkpoint, it is incomplete, or it does not give its stored outputs.
     """
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"--checkpoint must be the folder of a trained policy; {str(folder)!r} does not exist. "
-            "Train one with `python -m rl_sched.train`."
-        )
+    from rl_sched.rl.checkpoint import locate
     from rl_sched.rl.learned_policy import LearnedPolicy  # torch: only when there is something to load
 
-    return LearnedPolicy.load(folder)
+    folder = locate(path)
+    return folder, LearnedPolicy.load(folder)
 
 
 def choose_policies(text: str | None) -> dict[str, Any]:
@@ -114,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rules = choose_policies(args.policies)
     if args.scenario is not None:
         SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
-    learned = load_checkpoint(args.checkpoint) if args.checkpoint is not None else None
+    folder, learned = load_checkpoint(args.checkpoint) if args.checkpoint is not None else (None, None)
     scenario = SCENARIOS.create(args.scenario or (learned.experiment.scenario if learned else DEFAULT_SCENARIO))
     if (why := scenario.available()) is not None:
         raise ConfigError(why)
@@ -122,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     seeds = protocol.choose_seeds(scenario, split, args.episodes)
     notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
     opened = None
-    if learned is not None:
-        notes.append(f"{LEARNED}: checkpoint {args.checkpoint}, training seed {learned.experiment.seed}.")
+    if folder is not None and learned is not None:
+        notes.append(f"{LEARNED}: checkpoint {folder}, training seed {learned.experiment.seed}.")
         if args.final:
-            opened = record_opening(args.checkpoint, scenario.name, len(seeds))
+            opened = record_opening(folder, scenario.name, len(seeds))
             notes.append(f"REPORT opened {opened} time{'s' * (opened > 1)} for this checkpoint.")
 
     def progress(name: str) -> None:
@@ -150,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if args.json:
         head = {"scenario": scenario.name, "split": split, "episodes": len(seeds), "first_seed": seeds[0]}
-        head |= {"checkpoint": str(args.checkpoint) if learned else None, "report_openings": opened}
+        head |= {"checkpoint": str(folder) if folder else None, "report_openings": opened}
         tail = {"conclusions": judged.conclusions, "captions": judged.captions, "notes": notes}
         print(json.dumps(plain({**head, "objective": objective, "rows": rows, **tail})))
         return 0

@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, signal.default_int_handler)
     server = UiServer(store, args.port)
     try:
-        sync_all(store)
+        for sentence in sync_all(store):
+            print(sentence, file=sys.stderr)
         newest = newest_sweep(store)
         server.wait_until_ready()
         if newest is None:

@@ -16,7 +16,7 @@ def _column(values: object, dtype: type, n: int, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.shape != (n,):
         raise WorkloadError(f"Column {name!r} must have shape ({n},); it has {array.shape}.")
-    out = array.astype(dtype)
+    out: np.ndarray = array.astype(dtype)
     out.flags.writeable = False
     return out
 
@@ -154,7 +154,7 @@ class Workload:
             out = np.where(speed > 0, self.duration_s[:, None] / speed, np.inf)
         out[self.num_gpus[:, None] > cluster.type_gpus[None, :]] = np.inf
         _first_bad(
-            np.isfinite(out).any(axis=1),
+            np.asarray(np.isfinite(out).any(axis=1)),
             f"a gang that fits one GPU type of the cluster ({cluster.describe()})",
             "num_gpus",
             self.num_gpus,

@@ -204,6 +204,7 @@ def test_numbers_are_written_for_readers() -> None:
     assert [seconds(x) for x in (3031.2, 114.53, 0.529, math.nan)] == ["3,031", "114.5", "0.529", "–"]
     assert interval_text(Estimate(-17.31, -21.0, -13.52, 5, "")) == "-17.3 % [-21.0, -13.5]"
     assert interval_text(Estimate(-6.0, -12.0, -0.004, 5, "")) == "-6.00 % [-12.00, -0.00]"
+    assert interval_text(Estimate(1665.4, 1551.8, 1782.4, 5, "")) == "+1,665 % [+1,552, +1,782]"
     assert interval_text(Estimate(2.0, math.nan, math.nan, 1, "")) == "+2.0 %"
     assert markdown_table(["a", "b"], [["x|y", "1"]]) == ["| a | b |", "|:--|--:|", "| x\\|y | 1 |"]
     assert text_table(["a", "b", "c"], [["xx", "1", "z"]]).splitlines() == ["a   b  c", "--------", "xx  1  z"]

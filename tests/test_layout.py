@@ -30,6 +30,7 @@ LAYERS = (
     ("plots",),
     ("hybrid", "dashboard"),
     ("testing",),
+    ("verbs",),  # what all verbs share
 )
 ORDER = [unit for layer in LAYERS for unit in layer]
 

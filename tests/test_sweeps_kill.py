@@ -98,7 +98,7 @@ def test_sigkill_loses_only_what_came_after_the_last_checkpoints(repository: Pat
 @pytest.mark.slow
 def test_ctrl_c_summarises_and_a_second_driver_is_refused(repository: Path, tmp_path: Path) -> None:
     first = Driver(repository, tmp_path)
-    first.wait_until(lambda: len(first.done()) >= 2 and sum(first.executed().values()) > 2.4 * ITERATIONS)
+    first.wait_until(lambda: (first.root / "sweep.jsonl").exists())
     other = subprocess.run(
         [sys.executable, "experiments/ablation.py", "--plan", str(_plan(tmp_path)), "--data", str(tmp_path / "data")],
         cwd=repository,
@@ -110,6 +110,7 @@ def test_ctrl_c_summarises_and_a_second_driver_is_refused(repository: Path, tmp_
     assert other.returncode == 2 and "Only one process may run the sweep" in other.stderr
     assert f"process {first.process.pid} " in other.stderr
 
+    first.wait_until(lambda: len(first.done()) >= 2 and sum(first.executed().values()) > 2.4 * ITERATIONS)
     # As a terminal does: to the whole group.
     os.killpg(first.process.pid, signal.SIGINT)
     assert first.end() == 130, first.output()

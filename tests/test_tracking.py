@@ -47,12 +47,17 @@ def test_repeated_steps_of_a_continued_run_are_dropped(tmp_path: Path) -> None:
         spool.log_metrics(run, {"eval/val_mean_jct_s": 7.0}, step)
     steps = [r["step"] for r in _records(path) if r["op"] == "metrics"]
     assert steps == [0, 100, 200, 300]
-    assert [r["values"] for r in _records(path) if r["op"] == "params"] == [{"ppo.lr": "0.1", "seed": "1"}, {"new": "3"}]
+    assert [r["values"] for r in _records(path) if r["op"] == "params"] == [
+        {"ppo.lr": "0.1", "seed": "1"},
+        {"new": "3"},
+    ]
     assert [r["op"] for r in _records(path) if r["op"] in ("start", "continue")] == ["start", "continue"]
 
 
 @given(cut=st.integers(min_value=0, max_value=400), garbage=st.binary(max_size=20))
-def test_a_torn_tail_is_cut_off_and_never_read(tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes) -> None:
+def test_a_torn_tail_is_cut_off_and_never_read(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes
+) -> None:
     path = tmp_path_factory.mktemp("spool") / "spool.jsonl"
     _write_run(path, "a").close()
     whole = path.read_bytes()

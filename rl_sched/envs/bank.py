@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_sched.envs.observation import static_features
 from rl_sched.scenarios.base import Scenario
-from rl_sched.sim.record import ClassTable, Sizes, State
+from rl_sched.sim.record import ClassTable, Sizes, State, run_times
 from rl_sched.workload import Workload
 
 #: Decisions per job after which an episode is cut: a policy that waits for ever must not hang its learner.
@@ -40,7 +40,7 @@ class Bank:
         if seed not in self._loaded:
             scenario = self.scenario
             workload = scenario.workload(seed)
-            dur = workload.duration_on(scenario.cluster)
+            dur = run_times(workload, scenario.cluster, scenario.rules)
             table, klass = ClassTable.of(workload.num_gpus, dur)
             self._stage.load(0, workload, dur, table, klass)
             static = static_features(

@@ -87,11 +87,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._train_seeds = self.scenario.seeds.train
         self._lookahead = LOOKAHEADS.load(self.config.lookahead)
         self._reward = REWARDS.load(self.config.reward)
-        self._guide = Guide(self.config.guide)
-        self._shaped = self._guide.active and self.config.guide.potential and split == "train"
+        self.guide = Guide(self.config.guide)
+        self._shaped = self.guide.active and self.config.guide.potential and split == "train"
         cluster = self.scenario.cluster
         self.spec_obs = spec_of(
-            cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self._guide.active
+            cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self.guide.active
         )
         self._bank = Bank(self.scenario)
         self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
@@ -163,7 +163,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def _call(self, actions: np.ndarray) -> None:
         obs, flags = self._obs, self._flags
         kernels.step_all(
-            *self._state.views, actions, self._static, self._guide.code, self._guide.params,
+            *self._state.views, actions, self._static, self.guide.code, self.guide.params,
             self.config.finish_times, self.scenario.time_scale_s, obs["jobs"], obs["action_mask"], obs["globals"],
             self._remaining, self._guide_actions, self._slots, self._shown, *flags,
             *self._look,
@@ -184,7 +184,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._call(np.full(self.num_envs, kernels.SKIP))
         if self._shaped:
             everywhere = np.ones(self.num_envs, np.bool_)
-            self._guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
+            self.guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
         return self._obs
 
     def step_raw(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray]:
@@ -202,8 +202,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         if resets.size:
             actions = actions.copy()
             actions[resets] = kernels.SKIP
-            for e in resets:
-                self._reset_env(int(e))
+            for e in resets.tolist():
+                self._reset_env(e)
         heads = self._state.views.head[: self.num_envs]
         before = self._before
         before[:] = heads
@@ -230,8 +230,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         if self.scenario.rules.debug:
             for e in range(self.num_envs):
                 check(self._state, e, 0.0 if was_reset[e] else float(before["now"][e]))
-        for e in np.flatnonzero(done):
-            self._finish(int(e))
+        for e in np.flatnonzero(done).tolist():
+            self._finish(e)
         self._done = done
         return self._obs, reward, done, was_reset
 
@@ -249,9 +249,9 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         old = self._cost_to_go.copy()
         self._cost_to_go -= spent
         wanted = (deviated & ~done) | was_reset
-        self._guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
+        self.guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
         self._cost_to_go[done] = 0.0
-        advantage = np.where(deviated | done, old - self._cost_to_go - spent, 0.0)
+        advantage = np.where(deviated, old - self._cost_to_go - spent, 0.0)
         return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)
 
     def _finish(self, e: int) -> None:

@@ -91,11 +91,11 @@ def display(policy: str) -> str:
 
 
 def interval_text(e: st.Estimate) -> str:
-    """``-17.3 % [-21.0, -13.5]``; two decimals where one would show a bound as zero that is not."""
+    """``-17.3 % [-21.0, -13.5]``; more decimals where one would show zero, none for thousands."""
     values = [v for v in (e.value, e.low, e.high) if not math.isnan(v)]
-    digits = 2 if any(v != 0 and abs(v) < 0.05 for v in values) else 1
-    shown = f"{e.value:+.{digits}f} %"
-    return shown if math.isnan(e.low) else f"{shown} [{e.low:+.{digits}f}, {e.high:+.{digits}f}]"
+    digits = 2 if any(v != 0 and abs(v) < 0.05 for v in values) else 0 if max(map(abs, values)) >= 1000 else 1
+    shown = f"{e.value:+,.{digits}f} %"
+    return shown if math.isnan(e.low) else f"{shown} [{e.low:+,.{digits}f}, {e.high:+,.{digits}f}]"
 
 
 def _overall(policy: Policy, resamples: int) -> tuple[st.Estimate, str]:

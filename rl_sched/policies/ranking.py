@@ -40,7 +40,7 @@ class RankingPolicy:
         fastest = snapshot.duration_s.min(axis=1)
         keys = self.keys(JobTable(snapshot.submit_s, snapshot.num_gpus, snapshot.priority, fastest))
         order = np.lexsort(keys[::-1]) if keys else np.arange(len(snapshot.job))
-        fits = snapshot.feasible.any(axis=1)[order]
+        fits = np.asarray(snapshot.feasible.any(axis=1))[order]
         first = 0 if self.strict else int(fits.argmax())
         if not fits[first]:
             return Wait()

@@ -8,23 +8,23 @@ Helpers are inlined by LLVM, since handing a tuple of a dozen arrays to a real c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
+Compiled = Callable[..., Any]
 
 
-def helper(function: F) -> F:
+def helper(function: Compiled) -> Compiled:
     """A function called by kernels only; inlined."""
-    return njit(_nrt=False, forceinline=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return njit(_nrt=False, forceinline=True, error_model="numpy")(function)
 
 
-def routine(function: F) -> F:
+def routine(function: Compiled) -> Compiled:
     """A large function called by kernels; not inlined."""
-    return njit(_nrt=False, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return njit(_nrt=False, error_model="numpy")(function)
 
 
-def kernel(function: F) -> F:
+def kernel(function: Compiled) -> Compiled:
     """A function called from Python; its machine code is cached on disk."""
-    return njit(_nrt=False, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return njit(_nrt=False, cache=True, error_model="numpy")(function)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.cluster import ClusterSpec
+from rl_sched.errors import WorkloadError
 from rl_sched.sim.rules import DISPATCHES, PLACEMENTS, TIE_ORDERS, Rules
 from rl_sched.workload import Workload
 
@@ -116,6 +117,32 @@ class ClassTable(NamedTuple):
         return cls(pairs[:, 0].astype(np.int64), pairs[:, 1]), klass.ravel()
 
 
+def run_times(workload: Workload, cluster: ClusterSpec, rules: Rules) -> np.ndarray:
+    """(n, T) run time of every job on every type where the placement rule could ever start it, else inf.
+
+    Raises:
+        WorkloadError: A job could start nowhere, not even on the idle cluster.
+    """
+    dur = workload.duration_on(cluster)
+    if rules.placement == "consolidated":
+        for t in range(cluster.num_types):
+            sizes = cluster.node_size[cluster.node_type == t]
+            whole, rest = np.divmod(workload.num_gpus, sizes.max())
+            full_nodes = int((sizes == sizes.max()).sum())
+            smaller = sizes[sizes < sizes.max()]
+            holds_rest = (rest == 0) | (full_nodes > whole) | (rest <= (smaller.max() if smaller.size else 0))
+            large = workload.num_gpus > sizes.max()
+            dur[large & ~((whole <= full_nodes) & holds_rest), t] = np.inf
+        stuck = np.flatnonzero(~np.isfinite(dur).any(axis=1))
+        if stuck.size:
+            row = int(stuck[0])
+            raise WorkloadError(
+                f"Row {row}: a gang of {workload.num_gpus[row]} GPUs can never be placed on whole nodes of this "
+                f"cluster ({cluster.describe()}) with consolidated placement. Drop the job, or use pooled placement."
+            )
+    return dur
+
+
 class Sizes(NamedTuple):
     """Capacities of a record."""
 
@@ -167,7 +194,7 @@ class State:
     @classmethod
     def for_workload(cls, cluster: ClusterSpec, rules: Rules, workload: Workload) -> State:
         """A state of one environment, holding ``workload``."""
-        dur = workload.duration_on(cluster)
+        dur = run_times(workload, cluster, rules)
         table, klass = ClassTable.of(workload.num_gpus, dur)
         sizes = Sizes(len(workload), len(table.gang), int(workload.num_gpus.sum()))
         state = cls(cluster, rules, 1, sizes)
@@ -197,7 +224,7 @@ class State:
         Args:
             e: Record number.
             workload: n <= J jobs.
-            dur: (n, T) seconds, from ``workload.duration_on(cluster)``.
+            dur: (n, T) seconds, from ``run_times``.
             table: Classes that cover this workload.
             klass: (n,) class of each job in ``table``.
         """

@@ -93,7 +93,7 @@ def _run(
     _print_known(plan, scenarios, ledger)
     tracking = SweepTracking(plan, ledger, store)
     status: Status = "FAILED"
-    note, files = plan.question, []
+    note, files = plan.question, list[Path]()
     try:
         summary = execute(plan, scenarios, ledger, tracking.run, body=body, progress=ProgressLine())
         status = "KILLED" if summary.interrupted else "FAILED" if summary.failures or summary.lost else "FINISHED"
@@ -125,7 +125,7 @@ def _conclude(
     paths = report_sweep(plan, found, ledger, notes=notes, draw=draw)
     print(f"\n{console_table(paths)}\n\nReport: {_shown(paths.markdown)}")
     for best in best_of(found, ledger):
-        print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it with")
+        print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it:")
         print(f"  python -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)} --scenario {best.scenario}")
     return note_text(plan, paths), [paths.markdown.parent]
 
@@ -139,7 +139,7 @@ def _verdict(summary: RunSummary, ledger: Ledger, seconds: float) -> int:
         folder = ledger.folder(cell)
         raise SweepError(
             f"{len(summary.failures)} trials failed; the first was {cell.title}: {failure.kind}: {failure.message} "
-            f"(traceback: {_shown(folder / 'failed.json')}). Mend the cause and give the same command again: it continues."
+            f"(traceback: {_shown(folder / 'failed.json')}). Mend the cause and repeat the command: it continues."
         )
     print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
     return EXIT_FAILED if summary.lost else 0
@@ -185,7 +185,8 @@ def _print_known(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
         print(f"{len(done)} of {len(plan.cells(scenarios))} trials are finished already and are not repeated.")
     if old := [cell for cell in done if ledger.code_hash(cell) != package_hash()]:
         print(
-            f"{len(old)} of them were run by another version of the code; to run them again, remove {_shown(ledger.root)}."
+            f"{len(old)} of them were run by another version of the code; to run them again, "
+            f"remove {_shown(ledger.root)}."
         )
 
 

@@ -1,12 +1,12 @@
 """The ledger of a sweep: what is on disk decides what still has to run. No state is pickled, none is kept elsewhere.
 
-    ROOT/.lock                       held by the one driver that runs this sweep
-    ROOT/cells/ID/cell.json          every setting of the cell
-    ROOT/cells/ID/done.json          its outcome, written before anyone is told: the cell never runs again
-    ROOT/cells/ID/failed.json        an exception in the trial's body: runs again with the next command
-    ROOT/cells/ID/stopped.json       a search has pruned it
-    ROOT/cells/ID/spool.jsonl        everything it measured
-    ROOT/cells/ID/...                what the trial's body writes: checkpoints, rows of the report
+- ``ROOT/.lock``: held by the one driver that runs this sweep
+- ``ROOT/cells/ID/cell.json``: every setting of the cell
+- ``ROOT/cells/ID/done.json``: its outcome, written before anyone is told: the cell never runs again
+- ``ROOT/cells/ID/failed.json``: an exception in the trial's body: the cell runs again with the next command
+- ``ROOT/cells/ID/stopped.json``: a search has pruned it
+- ``ROOT/cells/ID/spool.jsonl``: everything it measured
+- and what the trial's body writes: checkpoints, rows of the report
 """
 
 from __future__ import annotations

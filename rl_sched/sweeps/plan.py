@@ -115,10 +115,7 @@ class Plan:
         """All cells of a plan without a search, seed by seed, so that arms can be compared early."""
         chosen = self.scenarios if scenarios is None else scenarios
         return [
-            self.cell(arm, scenario, seed)
-            for seed in self.seeds
-            for scenario in chosen
-            for arm in self.arm_settings()
+            self.cell(arm, scenario, seed) for seed in self.seeds for scenario in chosen for arm in self.arm_settings()
         ]
 
     @property
@@ -200,14 +197,13 @@ def _check(plan: Plan) -> None:
     for text in plan.overrides:
         key = text.partition("=")[0].strip()
         if key in plan.arms or key in plan.search or key in ("seed", "scenario"):
-            where = "plan.seeds or plan.scenarios" if key in ("seed", "scenario") else f"plan.arms or plan.search for {key}"
-            raise ConfigError(f"--set {key} must not be given: the plan varies it. Set {where}, or edit the plan.")
-    if plan.report.reference is not None and plan.report.reference not in plan.arm_settings():
-        raise ConfigError(
-            f"report.reference must be one of the arms {', '.join(plan.arm_settings())}; it is {plan.report.reference!r}."
-        )
+            where = "set plan.seeds or plan.scenarios" if key in ("seed", "scenario") else "edit the plan"
+            raise ConfigError(f"--set {key} must not be given: the plan varies it. Instead, {where}.")
+    arms, reference = plan.arm_settings(), plan.report.reference
+    if reference is not None and reference not in arms:
+        raise ConfigError(f"report.reference must be one of the arms {', '.join(arms)}; it is {reference!r}.")
     lowest = {path: (d.choices[0] if d.choices else d.low) for path, d in plan.search.items()}
-    for settings in plan.arm_settings().values():
+    for settings in arms.values():
         for scenario in plan.scenarios:
             plan.experiment(scenario, plan.seeds[0], {**settings, **lowest})
 

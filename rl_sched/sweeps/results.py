@@ -201,8 +201,8 @@ def _last_note(best: pd.DataFrame, last: pd.DataFrame) -> list[str]:
     if change.empty:
         return []
     return [
-        "Arms are judged with the checkpoint that was best on VAL. With the last checkpoints instead, their mean JCT is "
-        f"{change.min():+.1f} % to {change.max():+.1f} % of that (rows_last.csv)."
+        "Arms are judged with the checkpoint that was best on VAL. With the last checkpoints instead, their mean JCT "
+        f"changes by {change.min():+.1f} % to {change.max():+.1f} % (rows_last.csv)."
     ]
 
 

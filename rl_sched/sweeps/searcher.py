@@ -174,7 +174,7 @@ class Coordinator(Searcher):
         if self._restarts[cell.id] <= MAX_RESTARTS:
             self._requeued.append(cell)
             attempt = f"restart {self._restarts[cell.id]} of {MAX_RESTARTS}"
-            self._say(f"The process of trial {cell.title} died; the trial goes on from its last checkpoint ({attempt}).")
+            self._say(f"The process of trial {cell.title} died; it goes on from its last checkpoint ({attempt}).")
             return
         self._say(f"The process of trial {cell.title} died again; the trial is given up.")
         self.lost.append(cell)

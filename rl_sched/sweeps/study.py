@@ -1,10 +1,10 @@
 """A search: Optuna suggests configurations, each judged over the plan's training seeds.
 
-Optuna's unit is a configuration, not a training run. Its first seed is trained; a configuration that is among the best
-so far goes on to all seeds and is COMPLETE with their mean, the others are PRUNED. A first seed whose VAL curve is worse
-than the median of the others at the same point is stopped half-way, PRUNED too. A configuration whose training
-fails is FAIL. The studies live in a SQLite file beside the ledger; decisions are written to it before anyone acts on
-them, so that a killed driver finds them again.
+Optuna's unit is a configuration, not a training run. Its first seed is trained; a configuration that is among the
+best so far goes on to all seeds and is COMPLETE with their mean, the others are PRUNED. A first seed whose VAL curve
+is worse than the median of the others at the same point is stopped half-way, PRUNED too. A configuration whose
+training fails is FAIL. The studies live in a SQLite file beside the ledger; decisions are written to it before anyone
+acts on them, so that a killed driver finds them again.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ class StudySource:
                 return self._start(unit, waiting[0])
         for (arm, scenario), study in self._studies.items():
             while self._may_ask(study):
-                unit = self._ask(arm, scenario, study)
-                if unit is not None and (waiting := unit.waiting()):
-                    return self._start(unit, waiting[0])
+                asked = self._ask(arm, scenario, study)
+                if asked is not None and (waiting := asked.waiting()):
+                    return self._start(asked, waiting[0])
         return None
 
     def on_val(self, cell: Cell, step: int, value: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,12 +33,9 @@ class SweepTracking:
     def __init__(self, plan: Plan, ledger: Ledger, store: Store) -> None:
         self._ledger = ledger
         self._spool = JsonlSpool(ledger.root / "sweep.jsonl")
-        self.run = self._spool.start_run(
-            f"{plan.name}-{plan.sweep_id}",
-            name=plan.name,
-            kind="sweep",
-            tags={"sweep": f"{plan.name}-{plan.sweep_id}", "code": package_hash(), "mlflow.note.content": plan.question},
-        )
+        key = f"{plan.name}-{plan.sweep_id}"
+        tags = {"sweep": key, "code": package_hash(), "mlflow.note.content": plan.question}
+        self.run = self._spool.start_run(key, name=plan.name, kind="sweep", tags=tags)
         self._spool.log_params(self.run, {"name": plan.name, "objective": plan.objective, "base": plan.base})
         file = ledger.root / "plan.json"
         write_json(file, to_dict(plan))
@@ -62,14 +58,24 @@ class SweepTracking:
             return None
         reason = f" ({str(self._background.error).splitlines()[0]})" if self._background.error else ""
         return (
-            f"MLflow is not up to date{reason}. Nothing is lost: everything is in {self._ledger.root} and gets to MLflow "
-            "with the next sweep of this name or with `make mlflow-ui`."
+            f"MLflow is not up to date{reason}. Nothing is lost: everything is in {self._ledger.root} "
+            "and gets to MLflow with the next sweep of this name or with `make mlflow-ui`."
         )
 
 
-def sync_all(store: Store) -> None:
-    """Brings MLflow up to date with all sweeps that no process runs now (a killed driver may have left a rest)."""
+def sync_all(store: Store) -> list[str]:
+    """Brings MLflow up to date with all sweeps that no process runs now (a killed driver may have left a rest).
+
+    Returns:
+        A sentence for each sweep of which something could not be replayed.
+    """
+    sentences = []
     for root in sorted(store.sweeps.iterdir()) if store.sweeps.is_dir() else []:
         ledger = Ledger(root)
         if (root / "sweep.jsonl").is_file() and not ledger.is_running():
-            MlflowSink(store, json.loads((root / "plan.json").read_text())["name"]).sync(ledger.spools())
+            try:
+                MlflowSink(store, root.name).sync(ledger.spools())
+            except Exception as error:
+                # What is in MLflow already is worth showing.
+                sentences.append(f"Not all of sweep {root.name} is in MLflow: {str(error).splitlines()[0]}")
+    return sentences

@@ -53,8 +53,11 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
     scenario = SCENARIOS.create(cell.scenario)
     seeds = choose_seeds(scenario, "report", cell.report_episodes)
     metrics: dict[str, float] = {}
-    for checkpoint, file, prefix in ((result.checkpoint, ROWS_BEST, "report"), (result.last, ROWS_LAST, "report_last")):
-        rows = evaluate({cell.arm: LearnedPolicy.load(checkpoint)}, scenario, seeds)
+    for folder_of_weights, file, prefix in (
+        (result.checkpoint, ROWS_BEST, "report"),
+        (result.last, ROWS_LAST, "report_last"),
+    ):
+        rows = evaluate({cell.arm: LearnedPolicy.load(folder_of_weights)}, scenario, seeds)
         rows.to_csv(folder / file, index=False)
         metrics.update({f"{prefix}/{name}": value for name, value in summary(rows).items() if math.isfinite(value)})
     record_opening(result.checkpoint, cell.scenario, cell.report_episodes)

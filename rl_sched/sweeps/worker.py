@@ -69,9 +69,7 @@ class Reporter:
         tell: Sends a flat dict to the driver; raises ``SystemExit`` if the trial has to stop.
     """
 
-    def __init__(
-        self, spool: JsonlSpool, run: str, total_steps: int, tell: Callable[[dict[str, float]], None]
-    ) -> None:
+    def __init__(self, spool: JsonlSpool, run: str, total_steps: int, tell: Callable[[dict[str, float]], None]) -> None:
         self._spool, self._run, self._tell = spool, run, tell
         self._stride = max(total_steps // CURVE_POINTS, 1)
         self._bucket = -1

@@ -168,9 +168,7 @@ class MlflowSink:
             tags = {**record["tags"], "kind": record["kind"], KEY_TAG: key}
             if record["parent"] in self._runs:
                 tags["mlflow.parentRunId"] = self._runs[record["parent"]]
-            run = self._client.create_run(
-                self._experiment_id, start_time=time_ms, tags=tags, run_name=record["name"]
-            )
+            run = self._client.create_run(self._experiment_id, start_time=time_ms, tags=tags, run_name=record["name"])
             state.runs[key] = run.info.run_id
         self._runs.update(state.runs)
         # At once: should we crash before the batch is in, the run must not be created twice.

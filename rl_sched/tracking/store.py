@@ -1,8 +1,7 @@
 """The embedded MLflow store: one SQLite file and a folder of artifacts below a data folder; no server needed.
 
-    data/mlflow.db          runs, parameters, metrics
-    data/artifacts/         files of runs
-    data/sweeps/NAME/       ledgers and spools of sweeps: the truth; the two above can be made again from it
+``data/mlflow.db`` holds runs, parameters and metrics, ``data/artifacts/`` the files of runs, ``data/sweeps/NAME/`` the
+ledgers and spools of sweeps. The last is the truth: the other two can be made again from it.
 """
 
 from __future__ import annotations

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from rl_sched.config import NetworkConfig
 from rl_sched.errors import ConfigError
-from rl_sched.rl.networks.packing import attend, mean_per_observation, pack
-from rl_sched.rl.networks.types import Obs, PolicyOutput, SpecLike, add_guide_prior, head
+from rl_sched.rl.networks.packing import attend, pack, pool
+from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
+
+
+#: Hidden units of the value per unit of token width: it is computed once per observation, not per job.
+VALUE_FACTOR = 4
 
 
 class CrossAttention(nn.Module):
@@ -38,20 +42,20 @@ class CrossAttention(nn.Module):
         self.num_types = spec.num_types
         self.heads = config.heads
         d = config.hidden
-        self.job_in = nn.Linear(spec.job_features, d)
-        self.globals_in = nn.Linear(spec.global_features, 2 * d)  # one half for the jobs, one for the context
-        self.gpu_in = nn.Linear(spec.gpu_features, d)
-        self.gpu_pool = nn.Linear(spec.num_types * d, d, bias=False)
-        self.job_pool = nn.Linear(d, d, bias=False)
-        self.job_hidden = nn.Linear(d, d)
-        self.context_to_job = nn.Linear(d, d, bias=False)
-        self.query = nn.Linear(d, self.heads * d)
-        self.attended = nn.Linear(self.heads * d, d, bias=False)
-        self.trunk = nn.Linear(d, d)
-        self.job_head = head(d, spec.num_types)
-        self.noop_head = head(d, 1)
-        self.value_hidden = nn.Linear(d, d)
-        self.value_head = head(d, 1)
+        self.job_in = linear(spec.job_features, d)
+        self.globals_in = linear(spec.global_features, 2 * d)  # one half for the jobs, one for the context
+        self.gpu_in = linear(spec.gpu_features, d)
+        self.gpu_pool = linear(spec.num_types * d, d, bias=False)
+        self.job_pool = linear(2 * d, d, bias=False)
+        self.job_hidden = linear(d, d)
+        self.context_to_job = linear(d, d, bias=False)
+        self.query = linear(d, self.heads * d, gain=1.0)
+        self.attended = linear(self.heads * d, d, gain=1.0, bias=False)
+        self.trunk = linear(d, d)
+        self.job_head = linear(d, spec.num_types, gain=POLICY_GAIN)
+        self.noop_head = linear(d, 1, gain=POLICY_GAIN)
+        self.value_hidden = linear(d, VALUE_FACTOR * d)
+        self.value_head = linear(VALUE_FACTOR * d, 1, gain=1.0)
 
     def forward(self, obs: Obs) -> PolicyOutput:
         jobs = obs["jobs"]
@@ -64,7 +68,7 @@ class CrossAttention(nn.Module):
         rows = (self.job_in(rows) + glob_job.index_select(0, packed.place)).relu()  # (M, d)
         gpu = self.gpu_in(gpus).relu()  # (B, G, d)
         context = (
-            self.job_pool(mean_per_observation(rows, packed)) + self.gpu_pool(self._mean_per_type(gpu, gpus)) + glob_context
+            self.job_pool(pool(rows, packed)) + self.gpu_pool(self._mean_per_type(gpu, gpus)) + glob_context
         ).relu()  # (B, d)
         value = self.value_head(self.value_hidden(context).relu()).squeeze(1)
 

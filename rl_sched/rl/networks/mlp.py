@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rl_sched.config import NetworkConfig
-from rl_sched.rl.networks.types import Obs, PolicyOutput, SpecLike, add_guide_prior, head
+from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
 
 #: Hidden units per unit of token width, so that one ``hidden`` setting suits both networks.
 WIDTH_FACTOR = 4
@@ -27,11 +27,11 @@ class FlatMLP(nn.Module):
         self.width = width = WIDTH_FACTOR * config.hidden
         inputs = spec.window * spec.job_features + spec.num_gpus * spec.gpu_features + spec.global_features
         # The first layers of both trunks read the same long vector: one matrix product does both.
-        self.first = nn.Linear(inputs, 2 * width)
-        self.policy_hidden = nn.Linear(width, width)
-        self.value_hidden = nn.Linear(width, width)
-        self.policy_head = head(width, 1 + spec.window * spec.num_types)
-        self.value_head = head(width, 1)
+        self.first = linear(inputs, 2 * width)
+        self.policy_hidden = linear(width, width)
+        self.value_hidden = linear(width, width)
+        self.policy_head = linear(width, 1 + spec.window * spec.num_types, gain=POLICY_GAIN)
+        self.value_head = linear(width, 1, gain=1.0)
 
     def forward(self, obs: Obs) -> PolicyOutput:
         x = torch.cat([obs["jobs"].flatten(1), obs["gpus"].flatten(1), obs["globals"]], dim=1)

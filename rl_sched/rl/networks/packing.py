@@ -18,6 +18,10 @@ MAX_GROUPS = 8
 MIN_GROUP = 48
 
 
+#: Sums over jobs are shown in tenths, about the size of the means.
+SUM_SCALE = 0.1
+
+
 class Packed(NamedTuple):
     """Where the rows of B observations are. Rows = the M existing jobs, then one no-op row per observation.
 
@@ -59,10 +63,10 @@ def pack(valid: Tensor) -> Packed:
     return Packed(order, job_index, place, counts.to(torch.float32), position, tuple(groups))
 
 
-def mean_per_observation(rows: Tensor, packed: Packed) -> Tensor:
-    """(B, d) mean of the job rows (M, d) of each observation, in packed order; 0 where there is no job."""
+def pool(rows: Tensor, packed: Packed) -> Tensor:
+    """(B, 2d) mean and scaled sum of the job rows (M, d) of each observation, in packed order; 0 without a job."""
     total = rows.new_zeros(packed.order.numel(), rows.shape[1]).index_add(0, packed.place, rows)
-    return total / packed.num_jobs.clamp_min(1.0).unsqueeze(1)
+    return torch.cat([total / packed.num_jobs.clamp_min(1.0).unsqueeze(1), total * SUM_SCALE], dim=1)
 
 
 def attend(queries: Tensor, tokens: Tensor, packed: Packed, heads: int) -> Tensor:

@@ -1,0 +1,169 @@
+"""The environment: Gymnasium's contract, exact masks, bounded observations, rewards that add up."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from rl_sched.config import EnvConfig, GuideConfig
+from rl_sched.envs import LOOKAHEADS, registration
+from rl_sched.envs.single import SchedulingEnv
+from rl_sched.envs.vector import SchedulingVectorEnv
+from rl_sched.errors import ConfigError, SimulationError
+from rl_sched.evaluation.tuning import RulePlayer
+from rl_sched.policies import POLICIES
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.sim.simulator import simulate
+
+GUIDE = GuideConfig(policy="min_min", params={"alpha": 1.25, "theta": 1.2, "depth": 4})
+
+
+def random_legal(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return (mask * rng.random(mask.shape)).argmax(axis=1)
+
+
+@pytest.fixture(params=list(SCENARIOS))
+def scenario(request: pytest.FixtureRequest) -> str:
+    missing = SCENARIOS.create(request.param).available()
+    if missing:
+        pytest.skip(missing)
+    return str(request.param)
+
+
+def test_check_env(scenario: str) -> None:
+    registration.register()
+    check_env(gym.make(registration.ENV_ID, scenario=scenario).unwrapped)
+    vector = gym.make_vec(registration.ENV_ID, num_envs=3, vectorization_mode="vector_entry_point", scenario=scenario)
+    observation, _ = vector.reset(seed=1)
+    assert vector.observation_space.contains(observation)
+
+
+@pytest.mark.parametrize("lookahead", list(LOOKAHEADS))
+def test_observations_stay_in_their_space(scenario: str, lookahead: str) -> None:
+    rng = np.random.default_rng(0)
+    world = SCENARIOS.create(scenario)
+    env = SchedulingVectorEnv(world, EnvConfig(lookahead=lookahead, reward=world.reward, guide=GUIDE), 4, seed=3)
+    shapes = {key: value.shape for key, value in env.reset()[0].items()}
+    assert shapes["gpus"] == (4, world.cluster.num_gpus, 2 + world.cluster.num_types)
+    for i in range(250):
+        observation, *_ = env.step(random_legal(env.observation["action_mask"], rng))
+        assert observation["action_mask"].any(axis=1).all()
+        if i % 10 == 0:
+            assert env.observation_space.contains(observation)
+
+
+def test_lookahead_modes() -> None:
+    remaining = np.array([[0.5, 0.0, 1.0, 0.25]], np.float32)
+    assert LOOKAHEADS.load("off")(remaining).tolist() == [[0, 0, 0, 0]]
+    assert LOOKAHEADS.load("per_gpu")(remaining).tolist() == remaining.tolist()
+    assert LOOKAHEADS.load("sorted")(remaining).tolist() == [[0, 0.25, 0.5, 1]]
+    assert LOOKAHEADS.load("cdf")(remaining).tolist() == [[0.5, 0.75, 0.75, 1]]
+    with pytest.raises(ConfigError, match="sorted"):
+        SchedulingVectorEnv("default", EnvConfig(lookahead="sortd"))
+
+
+def test_masks_are_exact(scenario: str) -> None:
+    """An action is legal if and only if the simulator would accept it, and the no-op wherever time may pass."""
+    rng = np.random.default_rng(1)
+    env = SchedulingEnv(scenario, seed=5)
+    observation, _ = env.reset(seed=5)
+    num_types = len(env.snapshot().type_gpus)
+    done = False
+    steps = 0
+    while not done and steps < 300:
+        snapshot = env.snapshot()
+        expected = np.zeros_like(observation["action_mask"])
+        expected[1 : 1 + snapshot.feasible.size] = snapshot.feasible.ravel()
+        expected[0] = snapshot.can_wait or not snapshot.feasible.any()
+        assert (observation["action_mask"] == expected).all()
+        assert (observation["jobs"][:, 0] > 0).sum() == len(snapshot.job)
+        assert not observation["jobs"][len(snapshot.job) :].any()
+        observation, _, terminated, truncated, info = env.step(random_legal(expected[None], rng)[0])
+        assert info["illegal"] is False
+        done = terminated or truncated
+        steps += 1
+    assert steps > 50
+    assert num_types >= 1
+
+
+def test_an_illegal_action_is_a_counted_no_op_and_strict_mode_raises() -> None:
+    env = SchedulingEnv("default", seed=1)
+    observation, _ = env.reset(seed=1)
+    illegal = int(np.flatnonzero(observation["action_mask"] == 0)[-1])
+    before = env.snapshot()
+    _, _, _, _, info = env.step(illegal)
+    assert info["illegal"] is True
+    assert env.snapshot().now_s > before.now_s
+    strict = SchedulingEnv("default", seed=1, strict=True)
+    strict.reset(seed=1)
+    with pytest.raises(SimulationError, match="action mask"):
+        strict.step(illegal)
+
+
+def test_equal_seeds_give_equal_bytes_on_any_batch_size() -> None:
+    def trail(n: int) -> list[bytes]:
+        env = SchedulingVectorEnv("default", EnvConfig(), n, seed=7)
+        obs = env.reset_raw(7)
+        out = []
+        for _ in range(500):
+            mask = obs["action_mask"]
+            obs, reward, _, _ = env.step_raw(mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1))
+            out.append(b"".join(value[0].tobytes() for value in obs.values()) + reward[0].tobytes())
+        return out
+
+    assert trail(1) == trail(5) == trail(1)
+
+
+def test_next_step_autoreset() -> None:
+    env = SchedulingVectorEnv("default", EnvConfig(), 2, seeds=[2_000_000, 2_000_001, 2_000_002, 2_000_003])
+    rng = np.random.default_rng(0)
+    obs = env.reset_raw(0)
+    seen = []
+    for _ in range(2000):
+        obs, reward, done, was_reset = env.step_raw(random_legal(obs["action_mask"], rng))
+        assert (reward[was_reset] == 0).all()
+        if was_reset.any():
+            assert not done[was_reset].any()
+            assert (obs["globals"][was_reset, 8] < 0.2).all()  # the clock is near the start again
+        seen += [episode["seed"] for episode in env.pop_finished()]
+        if len(seen) >= 4:
+            break
+    assert sorted(seen[:4]) == [2_000_000, 2_000_001, 2_000_002, 2_000_003]
+
+
+def test_shaped_rewards_sum_to_the_gain_over_the_guide() -> None:
+    """Sum of the shaped rewards = (guide's cost - own cost) on the same workload; obeying the guide pays exactly 0."""
+    seed = SCENARIOS.create("default").seeds.train[0]
+    world = SCENARIOS.create("default")
+    rule = POLICIES.create("min_min", **GUIDE.params)
+    rng = np.random.default_rng(3)
+    for obey in (True, False):
+        env = SchedulingVectorEnv(world, EnvConfig(guide=GUIDE), 1, seeds=[seed])
+        obs = env.reset_raw(0)
+        total, done = 0.0, np.zeros(1, np.bool_)
+        while not done[0]:
+            action = obs["guide"].copy() if obey else random_legal(obs["action_mask"], rng)
+            obs, reward, done, _ = env.step_raw(action)
+            total += float(reward[0])
+            assert not obey or reward[0] == 0.0
+        workload = world.workload(seed)
+        guide = simulate(rule, workload, world.cluster, world.rules).jct_s.mean()
+        gain = (guide - env.result().jct_s.mean()) / world.time_scale_s
+        assert total == pytest.approx(gain, abs=1e-3)
+
+
+def test_the_guide_is_the_rule() -> None:
+    world = SCENARIOS.create("default")
+    seeds = list(world.seeds.val[:3])
+    for name in ("min_min", "index"):
+        rule = POLICIES.create(name)
+        scores = RulePlayer(world, name, seeds).scores(rule)
+        direct = [simulate(rule, world.workload(s), world.cluster, world.rules).jct_s.mean() for s in seeds]
+        assert scores == pytest.approx(direct, rel=1e-12)
+
+
+def test_a_ranking_cannot_guide() -> None:
+    with pytest.raises(ConfigError, match="compiled rule"):
+        SchedulingVectorEnv("default", EnvConfig(guide=GuideConfig(policy="fifo")))
