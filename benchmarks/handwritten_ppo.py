@@ -19,16 +19,23 @@ from rl_sched.rl.rollout import RawVectorEnv
 class HandwrittenPPO:
     """One PPO run; ``update()`` samples one rollout, learns from it and returns its number of steps."""
 
-    def __init__(self, env: RawVectorEnv, network: nn.Module, config: PPOConfig, total_steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        env: RawVectorEnv,
+        network: nn.Module,
+        config: PPOConfig,
+        total_steps: int,
+        seed: int,
+        first_obs: dict[str, np.ndarray],
+    ) -> None:
         self.env, self.network, self.config, self.total_steps = env, network, config, total_steps
         self.optimizer = torch.optim.Adam(network.parameters(), lr=config.lr, eps=1e-5, fused=True)
         torch.manual_seed(seed)
-        obs = env.reset_raw(seed)
         steps, envs = config.rollout, env.num_envs
         self.obs = {
-            key: torch.empty((steps + 1, *part.shape), dtype=torch.from_numpy(part).dtype) for key, part in obs.items()
+            key: torch.empty((steps + 1, *part.shape), dtype=torch.from_numpy(part).dtype) for key, part in first_obs.items()
         }
-        self._store(0, obs)
+        self._store(0, first_obs)
         self.actions = torch.empty((steps, envs), dtype=torch.int64)
         self.log_probs = torch.empty((steps, envs))
         self.values = torch.empty((steps + 1, envs))

@@ -17,6 +17,7 @@ from rl_sched.verbs import run_verb
 
 if TYPE_CHECKING:
     from rl_sched.evaluation.comparison import Row
+    from rl_sched.scenarios.base import Scenario
 
 LEARNED = "learned"
 DEFAULT_SCENARIO = "default"
@@ -49,7 +50,7 @@ def load_checkpoint(path: Path) -> tuple[Path, Any]:
     return folder, LearnedPolicy.load(folder)
 
 
-def choose_policies(text: str | None) -> dict[str, Any]:
+def choose_policies(text: str | None, scenario: Scenario) -> dict[str, Any]:
     """The rules named in ``--policies``, or all baselines.
 
     Raises:
@@ -57,10 +58,12 @@ def choose_policies(text: str | None) -> dict[str, Any]:
     """
     from rl_sched.evaluation.protocol import BASELINES, baselines
 
-    names = BASELINES if text is None else tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
+    if text is None:
+        return baselines(scenario)
+    names = tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
     if not names:
         raise ConfigError(f"--policies must name at least one rule, as in --policies {BASELINES[0]},{BASELINES[-1]}.")
-    return baselines(names)
+    return baselines(scenario, names)
 
 
 def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
@@ -108,13 +111,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rl_sched.evaluation.scores import objective_of
     from rl_sched.scenarios import SCENARIOS
 
-    rules = choose_policies(args.policies)
     if args.scenario is not None:
         SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
     folder, learned = load_checkpoint(args.checkpoint) if args.checkpoint is not None else (None, None)
     scenario = SCENARIOS.create(args.scenario or (learned.experiment.scenario if learned else DEFAULT_SCENARIO))
     if (why := scenario.available()) is not None:
         raise ConfigError(why)
+    rules = choose_policies(args.policies, scenario)
     split = "report" if args.final else "val"
     seeds = protocol.choose_seeds(scenario, split, args.episodes)
     notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]

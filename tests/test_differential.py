@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_sched.cluster import ClusterSpec, NodeGroup
+from rl_sched.errors import WorkloadError
 from rl_sched.policies import POLICIES
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.rules import Rules
@@ -22,7 +23,7 @@ from tests.reference.rules import RULES, min_min
 TYPE_NAMES = ("a100", "v100", "k80")
 # Powers of two: durations stay exact in binary, so equal times are common and really equal.
 SPEEDS = (0.0, 0.25, 0.5, 1.0, 2.0)
-EXAMPLES = 150  #: random worlds for each test
+EXAMPLES = 80  #: random worlds for each test
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,23 @@ def test_equal_times_in_the_order_of_heapq(times: list[float]) -> None:
     cluster = ClusterSpec((NodeGroup("v100", 1, 1),))
     world = World(cluster, workload, Rules(dispatch="one_start_per_event", tie_order="heapq"))
     check(world, POLICIES.create("fifo"), RULES["fifo"])
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=5),
+    gang=st.integers(1, 14),
+    placement=st.sampled_from(["pooled", "consolidated"]),
+)
+def test_a_gang_that_fits_no_idle_cluster_is_refused(sizes: list[int], gang: int, placement: str) -> None:
+    cluster = ClusterSpec(tuple(NodeGroup("v100", 1, size) for size in sizes))
+    nodes = [model.Node(0, size) for size in sizes]
+    workload = Workload.build([0], [1], [gang])
+    if _placeable(nodes, placement, gang, 0):
+        assert simulate(POLICIES.create("fifo"), workload, cluster, Rules(placement=placement)).makespan_s == 1.0
+    else:
+        with pytest.raises(WorkloadError, match=f"{gang}"):
+            simulate(POLICIES.create("fifo"), workload, cluster, Rules(placement=placement))
 
 
 def test_model_refuses_an_endless_wait() -> None:

@@ -41,7 +41,7 @@ def test_rules_and_learned_policies_face_the_same_workloads() -> None:
     seeds = protocol.choose_seeds(scenario, "val", 3)
     assert seeds == list(scenario.seeds.val[:3])
     order: list[str] = []
-    policies = {"learned": Trained("sjf_backfill"), **protocol.baselines(("sjf_backfill", "min_min"))}
+    policies = {"learned": Trained("sjf_backfill"), **protocol.baselines(scenario, ("sjf_backfill", "min_min"))}
     table = protocol.evaluate(policies, scenario, seeds, on_policy=order.append)
     assert order == ["learned", "sjf_backfill", "min_min"]
     assert tuple(table.columns) == COLUMNS
@@ -82,7 +82,7 @@ def test_a_scenario_with_its_own_objective_is_judged_by_it() -> None:
 @pytest.mark.slow
 def test_published_returns_of_the_ppo_jobs_benchmark() -> None:
     scenario = SCENARIOS.create("ppo-jobs")
-    policies = protocol.baselines(("fifo_backfill", "sjf_backfill"))
+    policies = protocol.baselines(scenario, ("fifo_backfill", "sjf_backfill"))
     table = protocol.evaluate(policies, scenario, list(scenario.seeds.val))
     found = policies_of(table, "episode_return")
     assert round(found["fifo_backfill"].seed_scores[-1], 3) == 0.369
@@ -105,9 +105,12 @@ def test_number_of_episodes_is_checked(episodes: int) -> None:
 
 def test_baselines_are_registered_and_unknown_ones_are_named() -> None:
     assert protocol.SJF in protocol.BASELINES
-    assert list(protocol.baselines()) == list(protocol.BASELINES)
+    scenario = SCENARIOS.create("default")
+    rules = protocol.baselines(scenario)
+    assert list(rules) == [*protocol.BASELINES, *(f"{name}_tuned" for name in scenario.tuned)]
+    assert rules["min_min_tuned"] == POLICIES.create("min_min", **scenario.tuned["min_min"])
     with pytest.raises(ConfigError, match="Did you mean 'min_min'"):
-        protocol.baselines(["min_mim"])
+        protocol.baselines(scenario, ["min_mim"])
 
 
 def test_evaluation_of_nothing_is_refused() -> None:

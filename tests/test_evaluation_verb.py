@@ -12,7 +12,6 @@ import pytest
 from rl_sched import evaluate as verb
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.evaluation.openings import openings
-from rl_sched.policies import POLICIES
 from rl_sched.scenarios import SCENARIOS
 from tests.test_evaluation_protocol import Trained
 
@@ -100,7 +99,9 @@ def test_defaults_are_known_names() -> None:
     args = verb.parse([])
     assert args.episodes == verb.DEFAULT_EPISODES == 128 and not args.final and args.checkpoint is None
     assert verb.DEFAULT_SCENARIO in SCENARIOS
-    assert all(name in POLICIES for name in verb.choose_policies(None))
+    scenario = SCENARIOS.create("default")
+    assert set(verb.choose_policies(None, scenario)) > {"min_min", "min_min_tuned", "sjf_backfill"}
+    assert list(verb.choose_policies("sjf, min_min_tuned", scenario)) == ["sjf", "min_min_tuned"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from rl_sched.evaluation.metrics import CDF_GRID_S, jct_cdf, run_metrics
 from rl_sched.evaluation.returns import play
 from rl_sched.evaluation.scores import ALL_WORKLOADS, COLUMNS, OWN_OBJECTIVES, RULE
 from rl_sched.policies import POLICIES
+from rl_sched.registry import did_you_mean
 
 if TYPE_CHECKING:
     from rl_sched.config import ExperimentConfig
@@ -40,6 +41,8 @@ BASELINES = (
 )
 #: What "SJF" means in every sentence: the shortest job that fits, on the fastest free type.
 SJF = "sjf_backfill"
+#: Suffix of a rule with parameters fitted to the scenario.
+TUNED = "_tuned"
 CDF_METRIC = "jct_cdf_frac@"
 
 
@@ -53,13 +56,27 @@ class EpisodePolicy(Protocol):
         """The run of each seed, in their order, with statistics such as ``episode_return``."""
 
 
-def baselines(names: Iterable[str] = BASELINES) -> dict[str, Any]:
-    """The named rules with their default parameters.
+def baselines(scenario: Scenario, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """The rules of a table. ``NAME_tuned`` is rule NAME with the parameters that were fitted to the scenario.
+
+    Args:
+        scenario: Whose fitted parameters are used.
+        names: Which rules; None = ``BASELINES`` and everything fitted.
 
     Raises:
-        ConfigError: A name is not registered; the message holds the nearest one.
+        ConfigError: A name is not registered or not fitted; the message holds the nearest one.
     """
-    return {name: POLICIES.create(name) for name in names}
+    fitted = {f"{name}{TUNED}": (name, params) for name, params in scenario.tuned.items()}
+    chosen: dict[str, Any] = {}
+    for name in (*BASELINES, *fitted) if names is None else names:
+        if name in fitted:
+            base, params = fitted[name]
+            chosen[name] = POLICIES.create(base, **params)
+        elif name in POLICIES:
+            chosen[name] = POLICIES.create(name)
+        else:
+            raise ConfigError(f"Unknown policy {name!r}. {did_you_mean(name, [*POLICIES, *fitted])}")
+    return chosen
 
 
 def choose_seeds(scenario: Scenario, split: str, episodes: int) -> list[int]:

@@ -40,6 +40,8 @@ def embedded_ray() -> Iterator[None]:
     """Provides Ray: the one that runs already (inside a Tune trial), else a local one for the time being."""
     import ray
 
+    # Deprecation notices of RLlib about RLlib, and hints about packages that are not needed.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():
         yield
         return

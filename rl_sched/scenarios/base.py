@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rl_sched.cluster import ClusterSpec
@@ -48,6 +48,7 @@ class Scenario:
         reward: The reward that belongs to the scenario's objective.
         objective: The metric that decides, and that policies are selected by.
         maximize: Whether a larger objective is better.
+        tuned: Rule -> parameters that ``python -m rl_sched.tune_rule`` fitted; tables show it as ``RULE_tuned``.
         missing: None, or one sentence that says why the scenario cannot run here.
     """
 
@@ -62,6 +63,7 @@ class Scenario:
     reward: str = "jct"
     objective: str = "mean_jct_s"
     maximize: bool = False
+    tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing: str | None = None
 
     @property

@@ -20,4 +20,10 @@ def default() -> Scenario:
         seeds=DEFAULT_SEEDS,
         time_scale_s=50.0,
         lookahead_s=400.0,
+        # python -m rl_sched.tune_rule --policy min_min --candidates 150 --episodes 400
+        # python -m rl_sched.tune_rule --policy index --candidates 250 --episodes 300
+        tuned={
+            "min_min": {"alpha": 1.56, "theta": 1.12, "depth": 6},
+            "index": {"duration": 0.819, "gang": -1.49, "area": -0.193, "waiting": -0.61, "speed": 2.78},
+        },
     )

@@ -62,7 +62,7 @@ class Report:
     """What is measured at the end, on REPORT seeds."""
 
     episodes: int = 64
-    policies: tuple[str, ...] = ("fifo_backfill", "sjf", "sjf_backfill", "min_min")  #: rules beside the arms
+    policies: tuple[str, ...] = ()  #: rules beside the arms; empty = all baselines
     reference: str | None = None  #: arm that the others are compared with
 
 

@@ -12,6 +12,9 @@ from rl_sched.sweeps.source import Amount
 
 TERMINAL_EVERY_S = 1.0
 LOG_EVERY_S = 15.0
+#: No estimate of the time left before this much time and this share of the work.
+WARMUP_S = 10.0
+WARMUP_FRAC = 0.02
 
 
 def duration_text(seconds: float) -> str:
@@ -61,11 +64,11 @@ class ProgressLine:
             return
         self._printed_s, self._shown_done = now_s, amount.done
         left_s = self._seconds_left(amount.steps_left - sum(steps for _, steps in running.values()), now_s)
-        shares = ", ".join(f"{100 * steps / max(cell.steps, 1):.0f} %" for cell, steps in running.values())
+        shares = ", ".join(f"{min(100 * steps / max(cell.steps, 1), 100):.0f} %" for cell, steps in running.values())
         parts = [f"{amount.done}/{amount.total} {amount.unit} done"]
         parts.append(f"{len(running)} running ({shares})" if running else "none running")
         parts.append(f"{failed} failed")
-        parts += [f"best on VAL, {scenario}: {arm} {value:,.0f}" for scenario, (arm, value) in best.items()]
+        parts += [f"best on VAL, {scenario}: {arm} {value:,.1f} s" for scenario, (arm, value) in best.items()]
         if left_s is not None and amount.done < amount.total:
             parts.append(f"about {duration_text(left_s)} left")
         self._print("; ".join(parts))
@@ -87,7 +90,9 @@ class ProgressLine:
         if self._start is None or steps_left > self._start[1]:
             self._start = (now_s, steps_left)
         seconds, steps = now_s - self._start[0], self._start[1] - steps_left
-        return steps_left * seconds / steps if seconds > 2 and steps > 0 else None
+        # The first steps wait for imports and compilers and say nothing of the rest.
+        known = seconds > WARMUP_S and steps > WARMUP_FRAC * self._start[1]
+        return max(steps_left, 0.0) * seconds / steps if known else None
 
     def _print(self, text: str) -> None:
         if text == self._text and not self._terminal:

@@ -14,7 +14,7 @@ import pandas as pd
 from rl_sched.config import content_id
 from rl_sched.evaluation.comparison import display
 from rl_sched.evaluation.markdown import text_table
-from rl_sched.evaluation.protocol import BASELINES, baselines, choose_seeds, evaluate
+from rl_sched.evaluation.protocol import baselines, choose_seeds, evaluate
 from rl_sched.evaluation.report import Draw, ReportPaths, write_report
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.ledger import Ledger, package_hash
@@ -162,12 +162,12 @@ def _rows(found: Sequence[Candidate], ledger: Ledger, file: str) -> pd.DataFrame
 
 
 def _rule_rows(plan: Plan, scenario: str, ledger: Ledger) -> pd.DataFrame:
-    names = plan.report.policies or BASELINES
-    key = content_id([list(names), scenario, plan.report.episodes, package_hash()])
+    names = plan.report.policies or None
+    key = content_id([list(names or []), scenario, plan.report.episodes, package_hash()])
     file = ledger.root / "rules" / f"{scenario}-{key}.csv"
     if not file.is_file():
         problem = SCENARIOS.create(scenario)
-        table = evaluate(baselines(names), problem, choose_seeds(problem, "report", plan.report.episodes))
+        table = evaluate(baselines(problem, names), problem, choose_seeds(problem, "report", plan.report.episodes))
         file.parent.mkdir(exist_ok=True)
         table.to_csv(file, index=False)
     return pd.read_csv(file)

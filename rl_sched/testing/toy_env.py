@@ -33,7 +33,7 @@ class ToyVectorEnv:
 
     Reward of a start: minus the job's length (column 1) on type 0, half that on type 1, which is open half of the
     time; the no-op costs 1. The best policy starts the job with the smallest cost. An episode's ``mean_jct_s`` is
-    100 times its mean cost, so the best is near 10, a random policy near 35.
+    100 times its mean cost: the best policy reaches 20, a random one 55.
     """
 
     def __init__(self, num_envs: int, seed: int, split: str = "train", length: int = 16, guided: bool = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 INF = math.inf
 
@@ -195,6 +195,13 @@ def run(
         window: How many of the oldest waiting jobs may be started; None = all.
         dispatch: ``until_wait`` or ``one_start_per_event``.
     """
+    # A type on which the gang cannot be placed even on the idle cluster is one where the job cannot run.
+    idle = Cluster(nodes, placement)
+    types = range(idle.num_types)
+    jobs = [
+        replace(job, durations=tuple(job.durations[t] if idle.place(job.gang, t) else INF for t in types))
+        for job in jobs
+    ]
     episode = _Episode(jobs, Cluster(nodes, placement), window)
     if dispatch == "until_wait":
         _until_wait(episode, policy)

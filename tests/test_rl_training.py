@@ -1,0 +1,165 @@
+"""Training runs on a toy task: learning, keep-best, checkpoints, interruption, resumption."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_sched.config import EnvConfig, ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
+from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.rl import checkpoint
+from rl_sched.rl.task import Task
+from rl_sched.rl.training import Progress, train
+from rl_sched.testing.toy_env import ToyVectorEnv
+
+TASK = Task(ToyVectorEnv)
+#: The best policy of the toy task scores 19.9, a random one 55, each +- 1 in a mean over 32 episodes.
+SMALL = ExperimentConfig(
+    seed=3,
+    network=NetworkConfig(hidden=16),
+    ppo=PPOConfig(rollout=16, minibatch=128, lr=3e-3, epochs=2),
+    train=TrainConfig(steps=2_000, num_envs=16, val_every=500, val_episodes=8, checkpoint_every=1_000),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_session():  # type: ignore[no-untyped-def]
+    """One Ray for all runs of this file."""
+    from rl_sched.rl.runtime import embedded_ray
+
+    with embedded_ray():
+        yield
+
+
+# The flat network has to learn the rule anew for every slot.
+@pytest.mark.parametrize(("name", "limit"), [("cross_attention", 25.0), ("mlp", 42.0)])
+def test_learns_the_toy_task(name: str, limit: float, tmp_path: Path) -> None:
+    experiment = dataclasses.replace(
+        SMALL,
+        network=NetworkConfig(name, hidden=16),
+        train=TrainConfig(steps=12_000, num_envs=32, val_every=6_000, val_episodes=32, checkpoint_every=12_000),
+    )
+    result = train(experiment, tmp_path, task=TASK)
+    assert result.curve[-1]["val_mean_jct_s"] < limit
+    assert not result.stopped_early and result.steps >= 12_000
+
+
+def test_guided_run_starts_at_the_guide(tmp_path: Path) -> None:
+    def guided(num_envs: int, seed: int, split: str) -> ToyVectorEnv:
+        return ToyVectorEnv(num_envs, seed, split, guided=True)
+
+    experiment = dataclasses.replace(SMALL, env=EnvConfig())
+    result = train(experiment, tmp_path, task=Task(guided))
+    assert result.curve[0]["val_mean_jct_s"] < 25.0
+
+
+def test_what_a_run_leaves(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> bool:
+        seen.append(progress)
+        return True
+
+    result = train(SMALL, tmp_path, on_progress=watch, task=TASK)
+    assert seen[-1].steps == result.steps >= SMALL.train.steps and seen[-1].seconds_left == 0
+    assert [p.steps for p in seen] == sorted(p.steps for p in seen)
+    assert seen[0].val_mean_jct_s is None and seen[-1].val_mean_jct_s is not None
+    assert seen[-1].best_val_mean_jct_s == pytest.approx(result.best_val)
+    assert all(p.steps_per_s > 0 and 0 <= p.metrics["entropy_nats"] < 4 for p in seen)
+    assert result.curve == [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert min(row["val_score"] for row in result.curve) == result.best_val
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best", "curve.jsonl", "last"]
+    for folder in (result.checkpoint, result.last):
+        loaded = checkpoint.read(folder)
+        assert loaded.experiment == SMALL and loaded.meta["spec"]["window"] == 6
+    assert checkpoint.locate(tmp_path) == result.checkpoint
+
+
+def test_learning_rate_and_entropy_decay(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    train(SMALL, tmp_path, on_progress=lambda p: seen.append(p) is None, task=TASK)
+    first, last = seen[0], seen[-1]
+    done = first.steps / SMALL.train.steps
+    assert first.metrics["lr"] == pytest.approx(SMALL.ppo.lr * (1 - 0.95 * done), rel=1e-4)
+    assert first.metrics["entropy_coef"] == pytest.approx(SMALL.ppo.entropy * (1 - done / 0.8), rel=1e-4)
+    assert last.metrics["lr"] == pytest.approx(SMALL.ppo.lr * SMALL.ppo.lr_final, rel=1e-4)
+    assert last.metrics["entropy_coef"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_same_seed_same_run(tmp_path: Path) -> None:
+    runs = [train(SMALL, tmp_path / str(i), task=TASK) for i in range(2)]
+    weights = [checkpoint.read(run.last).weights for run in runs]
+    assert all((weights[0][key] == weights[1][key]).all() for key in weights[0])
+    other = train(dataclasses.replace(SMALL, seed=4), tmp_path / "other", task=TASK)
+    changed = checkpoint.read(other.last).weights
+    assert any((weights[0][key] != changed[key]).any() for key in changed)
+
+
+def test_stop_and_resume(tmp_path: Path) -> None:
+    stopped = train(SMALL, tmp_path, on_progress=lambda p: p.steps < 900, task=TASK)
+    assert stopped.stopped_early and 900 <= stopped.steps < SMALL.train.steps
+    before = checkpoint.read(stopped.last)
+    assert before.meta["steps"] == stopped.steps
+    steps: list[int] = []
+    resumed = train(SMALL, tmp_path, on_progress=lambda p: steps.append(p.steps) is None, resume=True, task=TASK)
+    assert not resumed.stopped_early and resumed.steps >= SMALL.train.steps
+    assert stopped.steps < steps[0] <= stopped.steps + 256
+    assert [row["steps"] for row in resumed.curve] == sorted({row["steps"] for row in resumed.curve})
+    assert resumed.curve[: len(stopped.curve)] == stopped.curve
+    assert resumed.seconds > stopped.seconds
+    finished = train(SMALL, tmp_path, resume=True, task=TASK)
+    assert finished.steps == resumed.steps and finished.best_val == resumed.best_val
+
+
+def test_resumption_restores_everything(tmp_path: Path) -> None:
+    from rl_sched.rl.algorithms import ppo_config
+
+    algo = ppo_config(SMALL, TASK.make_env).build_algo()
+    for _ in range(3):
+        algo.train()
+    algo.save_to_path(str(tmp_path / "state"))
+    other = ppo_config(SMALL, TASK.make_env).build_algo()
+    other.resume(str(tmp_path / "state"))
+    try:
+        assert other.steps == algo.steps > 0
+        assert other.runner.return_scale.get_state() == algo.runner.return_scale.get_state()
+        for mine, theirs in zip(algo.network.parameters(), other.network.parameters(), strict=True):
+            assert (mine == theirs).all()
+        for mine, theirs in zip(algo.runner.module.parameters(), other.runner.module.parameters(), strict=True):
+            assert (mine == theirs).all()
+        adam, again = (next(iter(a.learner_group._learner._named_optimizers.values())) for a in (algo, other))
+        for mine, theirs in zip(adam.state.values(), again.state.values(), strict=True):
+            assert (mine["exp_avg"] == theirs["exp_avg"]).all() and mine["step"] == theirs["step"] == 12
+        assert other.train()["learners"]["default_policy"]["entropy"] > 0
+        assert adam.param_groups[0]["eps"] == again.param_groups[0]["eps"] == 1e-5
+    finally:
+        algo.stop()
+        other.stop()
+
+
+def test_ctrl_c_leaves_a_usable_checkpoint(tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> bool:
+        if progress.steps > 300:
+            raise KeyboardInterrupt
+        return True
+
+    result = train(SMALL, tmp_path, on_progress=interrupt, task=TASK)
+    assert result.stopped_early and 300 < result.steps < 900
+    assert np.isnan(result.best_val)
+    assert checkpoint.read(result.checkpoint).meta["steps"] == checkpoint.read(result.last).meta["steps"] == result.steps
+    assert train(SMALL, tmp_path, resume=True, task=TASK).steps >= SMALL.train.steps
+
+
+def test_resume_refuses_another_experiment(tmp_path: Path) -> None:
+    train(SMALL, tmp_path, on_progress=lambda p: False, task=TASK)
+    with pytest.raises(CheckpointError, match="another experiment"):
+        train(dataclasses.replace(SMALL, seed=9), tmp_path, resume=True, task=TASK)
+
+
+def test_wrong_network_fails_before_rllib(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'cross_attention'"):
+        train(dataclasses.replace(SMALL, network=NetworkConfig("cross_atention")), tmp_path, task=TASK)
