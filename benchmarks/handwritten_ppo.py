@@ -33,7 +33,8 @@ class HandwrittenPPO:
         torch.manual_seed(seed)
         steps, envs = config.rollout, env.num_envs
         self.obs = {
-            key: torch.empty((steps + 1, *part.shape), dtype=torch.from_numpy(part).dtype) for key, part in first_obs.items()
+            key: torch.empty((steps + 1, *part.shape), dtype=torch.from_numpy(part).dtype)
+            for key, part in first_obs.items()
         }
         self._store(0, first_obs)
         self.actions = torch.empty((steps, envs), dtype=torch.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -93,6 +94,17 @@ class ExperimentConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML in which only true and false are booleans: ``off`` is a lookahead mode, not False."""
+
+
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
+
+
 def build(cls: type[D], data: Any, where: str = "") -> D:
     """Makes a dataclass of type ``cls`` from a mapping, strictly and recursively.
 
@@ -175,7 +187,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError(f"The configuration file {str(path)!r} does not exist. Check the path.")
     try:
-        data = yaml.safe_load(file.read_text())
+        data = yaml.load(file.read_text(), _Yaml)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
     if data is None:
@@ -202,7 +214,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"The override {text!r} goes through {part!r}, which is not a group of settings.")
-        node[last] = yaml.safe_load(value)
+        node[last] = yaml.load(value, _Yaml)
     return out
 
 

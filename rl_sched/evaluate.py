@@ -30,7 +30,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder of a trained policy")
     parser.add_argument("--scenario", metavar="NAME", help="default: the one that the policy was trained on")
     parser.add_argument("--policies", metavar="A,B,...", help="rules to compare with; default: all baselines")
-    parser.add_argument("--episodes", type=int, default=DEFAULT_EPISODES, metavar="N", help="workloads (default 128)")
+    parser.add_argument("--episodes", type=int, metavar="N", help="workloads (default: 128, or all if there are fewer)")
     parser.add_argument("--final", action="store_true", help="use the held-out REPORT workloads; every use is counted")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report.md, report.json, rows.csv and figures")
@@ -119,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(why)
     rules = choose_policies(args.policies, scenario)
     split = "report" if args.final else "val"
-    seeds = protocol.choose_seeds(scenario, split, args.episodes)
+    episodes = DEFAULT_EPISODES if args.episodes is None else args.episodes
+    seeds = protocol.choose_seeds(scenario, split, episodes, at_most=args.episodes is None)
     notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
     opened = None
     if folder is not None and learned is not None:

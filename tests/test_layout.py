@@ -18,7 +18,7 @@ MAX_LINES = 400
 #: A unit may import units to its left, on its own line or on a line above, and nothing else of the package.
 #: Modules of ``rl_sched/`` that are not named here are verbs: they may import everything, and nothing imports them.
 LAYERS = (
-    ("errors", "registry"),
+    ("errors", "registry", "provenance"),
     ("config",),
     ("cluster", "workload"),
     ("traces", "sim"),

@@ -14,6 +14,7 @@ import torch
 
 from rl_sched.config import ExperimentConfig, NetworkConfig
 from rl_sched.errors import CheckpointError
+from rl_sched.provenance import package_hash
 from rl_sched.rl import checkpoint
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.task import ScenarioEnvs
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_round_trip(folder: Path) -> None:
     loaded = checkpoint.read(folder)
     assert loaded.experiment == EXPERIMENT and loaded.meta["steps"] == 7
-    assert loaded.meta["code"] == checkpoint.code_version()
+    assert loaded.meta["code"] == package_hash()
     other = network(seed=1)
     other.load_state_dict(loaded.weights)
     checkpoint.check_answers(loaded, other, folder)

@@ -150,7 +150,7 @@ def test_ctrl_c_leaves_a_usable_checkpoint(tmp_path: Path) -> None:
     result = train(SMALL, tmp_path, on_progress=interrupt, task=TASK)
     assert result.stopped_early and 300 < result.steps < 900
     assert np.isnan(result.best_val)
-    assert checkpoint.read(result.checkpoint).meta["steps"] == checkpoint.read(result.last).meta["steps"] == result.steps
+    assert [checkpoint.read(f).meta["steps"] for f in (result.checkpoint, result.last)] == [result.steps] * 2
     assert train(SMALL, tmp_path, resume=True, task=TASK).steps >= SMALL.train.steps
 
 

@@ -68,7 +68,7 @@ def test_quick_and_overrides(tmp_path: Path) -> None:
         ({"sedes": [1]}, "Unknown key 'sedes'. Did you mean 'seeds'"),
         ({"base": {"ppo": {"lrr": 1}}}, "Unknown key 'ppo.lrr'. Did you mean 'lr'"),
         ({"arms": {"env.lookahed": ["off"]}}, "Unknown key 'env.lookahed'. Did you mean 'lookahead'"),
-        ({"arms": {"env.lookahead": [False]}}, "write the word in quotes"),
+        ({"arms": {"env.lookahead": [False]}}, "env.lookahead must be of type str; it is False"),
         ({"arms": {"env.lookahead": []}}, "at least one value"),
         ({"seeds": [1, 1]}, "none twice"),
         ({"seeds": []}, "at least one value"),

@@ -79,13 +79,15 @@ def baselines(scenario: Scenario, names: Iterable[str] | None = None) -> dict[st
     return chosen
 
 
-def choose_seeds(scenario: Scenario, split: str, episodes: int) -> list[int]:
-    """The first ``episodes`` evaluation seeds of a split ("val" or "report").
+def choose_seeds(scenario: Scenario, split: str, episodes: int, *, at_most: bool = False) -> list[int]:
+    """The first ``episodes`` evaluation seeds of a split ("val" or "report"); with ``at_most`` all, if there are fewer.
 
     Raises:
         ConfigError: Fewer than 1 episode, or more than there are seeds.
     """
-    seeds = getattr(scenario.seeds, split)
+    seeds = scenario.seeds.of(split)
+    if at_most:
+        episodes = min(episodes, len(seeds))
     if not 1 <= episodes <= len(seeds):
         raise ConfigError(
             f"The number of episodes must be between 1 and {len(seeds)}, the {split.upper()} seeds of scenario "

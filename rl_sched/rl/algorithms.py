@@ -81,7 +81,9 @@ class SchedulingPPO(PPO):
         scale = self.runner.return_scale
         scale.update(rewards, done, reset)
         values = rollout.values.numpy()
-        advantages, targets = gae(rewards / np.float32(scale.std), values, done, reset, self.config.gamma, self.config.lambda_)
+        advantages, targets = gae(
+            rewards / np.float32(scale.std), values, done, reset, self.config.gamma, self.config.lambda_
+        )
         counted = ~reset
         unexplained = np.var((targets - values[:-1])[counted]) / max(np.var(targets[counted]), 1e-12)
         self.metrics.log_value("explained_variance_frac", float(1 - unexplained), window=1)

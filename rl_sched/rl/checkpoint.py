@@ -8,7 +8,6 @@ unpickled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from torch import nn
 
 from rl_sched.config import ExperimentConfig, build, to_dict
 from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.provenance import package_hash
 from rl_sched.rl.rollout import EnvFactory
 
 FORMAT = 1
@@ -43,16 +43,6 @@ class Loaded(NamedTuple):
     probe_obs: Arrays  #: (P, ...) each
     probe_logits: NDArray[np.float32]  #: (P, A)
     probe_value: NDArray[np.float32]  #: (P,)
-
-
-def code_version() -> str:
-    """16 hex digits over all source files of the package."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def probe_observations(make_env: EnvFactory) -> Arrays:
@@ -99,9 +89,10 @@ def save(
     new.mkdir()
     torch.save(network.state_dict(), new / "weights.pt")
     logits, value = answers(network, probe_obs)
-    np.savez_compressed(new / "probe.npz", logits=logits, value=value, **{f"obs.{k}": v for k, v in probe_obs.items()})
+    arrays: Arrays = {"logits": logits, "value": value, **{f"obs.{key}": part for key, part in probe_obs.items()}}
+    np.savez_compressed(new / "probe.npz", **arrays)  # type: ignore[arg-type]
     (new / "experiment.json").write_text(json.dumps(to_dict(experiment), indent=2) + "\n")
-    about = {"format": FORMAT, "code": code_version(), "torch": str(torch.__version__), **meta}
+    about = {"format": FORMAT, "code": package_hash(), "torch": str(torch.__version__), **meta}
     (new / "meta.json").write_text(json.dumps(about, indent=2) + "\n")
     if extra is not None:
         extra(new)
@@ -162,9 +153,11 @@ def read(path: str | Path) -> Loaded:
         raise CheckpointError(f"The checkpoint {str(folder)!r} cannot be read: {reason}. Train again.") from None
     if meta.get("format") != FORMAT:
         raise CheckpointError(
-            f"The checkpoint {str(folder)!r} has format {meta.get('format')!r}; this version reads {FORMAT}. Train again."
+            f"The checkpoint {str(folder)!r} has format {meta.get('format')!r}; this version reads {FORMAT}. "
+            "Train again."
         )
-    return Loaded(experiment, weights, meta, {key.removeprefix("obs."): part for key, part in probe.items()}, logits, value)
+    probe_obs = {key.removeprefix("obs."): part for key, part in probe.items()}
+    return Loaded(experiment, weights, meta, probe_obs, logits, value)
 
 
 def check_answers(loaded: Loaded, network: nn.Module, where: object) -> None:
@@ -196,6 +189,6 @@ def check_observations(loaded: Loaded, make_env: EnvFactory, where: object) -> N
         part = fresh.get(key)
         if part is None or part.shape != stored.shape or not np.allclose(part, stored, atol=TOLERANCE):
             raise CheckpointError(
-                f"The checkpoint {where} was trained on other observations: {key!r} of its probe batch differs from what "
-                "the environment shows now. Train again, or use the version of the code that wrote it."
+                f"The checkpoint {where} was trained on other observations: {key!r} of its probe batch differs from "
+                "what the environment shows now. Train again, or use the version of the code that wrote it."
             )

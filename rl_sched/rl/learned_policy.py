@@ -72,9 +72,7 @@ class LearnedPolicy:
         """Greedy actions (n,) for n observations of a ``SchedulingVectorEnv``."""
         return acting(self.network)(obs)
 
-    def evaluate_episodes(
-        self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True
-    ) -> list[RunResult]:
+    def evaluate_episodes(self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True) -> list[RunResult]:
         """Plays one episode per workload seed, many at once.
 
         Args:

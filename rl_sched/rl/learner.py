@@ -32,7 +32,7 @@ def ppo_loss(
     Args:
         log_probs: (B, A) masked log-probabilities under the present weights.
         value: (B,) in the scale of the value targets.
-        batch: ``actions``, ``action_logp``, ``advantages``, ``value_targets``, each (B,). Advantages are normalised here.
+        batch: ``actions``, ``action_logp``, ``advantages`` (normalised here), ``value_targets``, each (B,).
         clip: Half-width of the interval of the probability ratio.
         value_coef: Weight of the value loss.
         entropy_coef: Weight of the entropy bonus.

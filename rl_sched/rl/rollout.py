@@ -18,9 +18,13 @@ class RawVectorEnv(Protocol):
     """The fast door of ``SchedulingVectorEnv``: NEXT_STEP autoreset, reused observation buffers."""
 
     num_envs: int
-    spec_obs: SpecLike
-    single_observation_space: gym.Space[Any]
-    single_action_space: gym.Space[Any]
+
+    @property
+    def spec_obs(self) -> SpecLike: ...
+    @property
+    def single_observation_space(self) -> gym.Space[Any]: ...
+    @property
+    def single_action_space(self) -> gym.Space[Any]: ...
 
     def reset_raw(self, seed: int | None = None) -> dict[str, NDArray[Any]]:
         """First observations of N fresh episodes."""

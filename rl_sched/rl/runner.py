@@ -35,9 +35,7 @@ from rl_sched.rl.rollout import RawVectorEnv, Rollout, empty_rollout
 HOLD = -1
 
 
-def stagger(
-    env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Generator
-) -> dict[str, NDArray[Any]]:
+def stagger(env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
     """Spreads N fresh episodes over all phases of an episode, by random legal play; returns the observations.
 
     Environments that start together stay together for many episodes, and then every update sees one phase only and

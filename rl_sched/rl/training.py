@@ -179,7 +179,7 @@ class _Run:
         if self.task.better(val.score, now.best_score):
             now.best_score, now.best_mean_jct_s = val.score, val.mean_jct_s
             self._save(self.best)
-        now.curve.append({"steps": self.algo.steps, "seconds": self._seconds(), **row, **metrics})
+        now.curve.append(_plain({"steps": self.algo.steps, "seconds": self._seconds(), **row, **metrics}))
         self.curve_file.parent.mkdir(parents=True, exist_ok=True)
         with self.curve_file.open("a") as file:
             file.write(json.dumps(now.curve[-1]) + "\n")
@@ -219,9 +219,8 @@ class _Run:
             "scenario": self.experiment.scenario,
             "spec": dict(self.algo.runner.env.spec_obs._asdict()),
             "objective": self.task.objective,
-            "val": now.val._asdict() if now.val else None,
-            "best_score": now.best_score,
-            "best_mean_jct_s": now.best_mean_jct_s,
+            "val": _plain(now.val._asdict()) if now.val else None,
+            **_plain({"best_score": now.best_score, "best_mean_jct_s": now.best_mean_jct_s}),
         }
         checkpoint.save(folder, self.experiment, self.algo.network, self.probe, meta, extra)
 
@@ -241,7 +240,8 @@ class _Run:
         self.algo.resume(str(state.resolve()))
         now, meta = self.standing, loaded.meta
         now.seconds, now.best_score, now.best_mean_jct_s = meta["seconds"], meta["best_score"], meta["best_mean_jct_s"]
-        now.val = Validation(**meta["val"]) if meta["val"] else None
+        if meta["val"]:
+            now.val = Validation(**{key: math.nan if value is None else value for key, value in meta["val"].items()})
         if self.best.exists():  # it may be newer than ``last``
             newest = checkpoint.read(self.best).meta
             if newest["best_score"] is not None:
@@ -256,6 +256,11 @@ class _Run:
 def _crossed(before: int, after: int, every: int) -> bool:
     """Whether a multiple of ``every`` lies in (before, after]."""
     return after // every > before // every
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as JSON knows them: nan and the infinities become None."""
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
 
 def _metrics(result: dict[str, Any]) -> dict[str, float]:

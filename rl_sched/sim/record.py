@@ -112,9 +112,11 @@ class ClassTable(NamedTuple):
     @classmethod
     def of(cls, gang: np.ndarray, dur: np.ndarray) -> tuple[ClassTable, np.ndarray]:
         """The classes of jobs with ``gang (n,)`` and ``dur (n, T)``, and the class of each job (n,)."""
-        mask = (np.isfinite(dur).astype(np.uint64) << np.arange(dur.shape[1], dtype=np.uint64)).sum(axis=1)
-        pairs, klass = np.unique(np.stack([gang.astype(np.uint64), mask], axis=1), axis=0, return_inverse=True)
-        return cls(pairs[:, 0].astype(np.int64), pairs[:, 1]), klass.ravel()
+        num_types = np.int64(dur.shape[1])
+        mask = (np.isfinite(dur).astype(np.int64) << np.arange(num_types)).sum(axis=1)
+        # One number per pair: sorting pairs would cost more than simulating the jobs.
+        codes, klass = np.unique((gang.astype(np.int64) << num_types) | mask, return_inverse=True)
+        return cls(codes >> num_types, (codes & ((1 << num_types) - 1)).astype(np.uint64)), klass
 
 
 def run_times(workload: Workload, cluster: ClusterSpec, rules: Rules) -> np.ndarray:

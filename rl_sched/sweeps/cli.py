@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_sched.errors import SweepError
+from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.engine import RunSummary, execute
-from rl_sched.sweeps.ledger import Ledger, package_hash
+from rl_sched.sweeps.ledger import Ledger
 from rl_sched.sweeps.plan import Cell, Plan, load_plan
 from rl_sched.sweeps.progress import ProgressLine, duration_text
 from rl_sched.sweeps.worker import DEFAULT_BODY

@@ -14,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
-import functools
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -25,6 +23,7 @@ from typing import Any
 
 from rl_sched.config import to_dict
 from rl_sched.errors import SweepError
+from rl_sched.provenance import package_hash
 from rl_sched.sweeps.plan import Cell
 
 
@@ -168,13 +167,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-@functools.cache
-def package_hash() -> str:
-    """16 hex digits of this package's source: which code made a result."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for file in sorted(root.rglob("*.py")):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:16]

@@ -17,9 +17,6 @@ from rl_sched.config import ExperimentConfig, apply_overrides, build, content_id
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.comparison import display
 
-#: YAML 1.1 reads these words as booleans; ``off`` is also a lookahead mode.
-_YAML_HINT = " YAML reads off, on, yes and no as true or false: write the word in quotes."
-
 #: What trials return to be judged by, on VAL seeds.
 OBJECTIVES = ("val_mean_jct_s",)
 
@@ -102,8 +99,7 @@ class Plan:
         try:
             return build(ExperimentConfig, data)
         except ConfigError as error:
-            hint = _YAML_HINT if "must be of type str; it is False" in str(error) or "it is True" in str(error) else ""
-            raise ConfigError(f"Plan {self.name!r}: {error}{hint}") from None
+            raise ConfigError(f"Plan {self.name!r}: {error}") from None
 
     def cell(self, arm: str, scenario: str, seed: int, searched: Mapping[str, Any] | None = None) -> Cell:
         """The cell of an arm, a scenario, a training seed and, in a search, what Optuna chose."""

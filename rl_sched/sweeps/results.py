@@ -16,8 +16,9 @@ from rl_sched.evaluation.comparison import display
 from rl_sched.evaluation.markdown import text_table
 from rl_sched.evaluation.protocol import baselines, choose_seeds, evaluate
 from rl_sched.evaluation.report import Draw, ReportPaths, write_report
+from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
-from rl_sched.sweeps.ledger import Ledger, package_hash
+from rl_sched.sweeps.ledger import Ledger
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.trial import CURVE, ROWS_BEST, ROWS_LAST
 
@@ -167,7 +168,9 @@ def _rule_rows(plan: Plan, scenario: str, ledger: Ledger) -> pd.DataFrame:
     file = ledger.root / "rules" / f"{scenario}-{key}.csv"
     if not file.is_file():
         problem = SCENARIOS.create(scenario)
-        table = evaluate(baselines(problem, names), problem, choose_seeds(problem, "report", plan.report.episodes))
+        table = evaluate(
+            baselines(problem, names), problem, choose_seeds(problem, "report", plan.report.episodes, at_most=True)
+        )
         file.parent.mkdir(exist_ok=True)
         table.to_csv(file, index=False)
     return pd.read_csv(file)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rl_sched.config import to_dict
-from rl_sched.sweeps.ledger import Ledger, package_hash, write_json
+from rl_sched.provenance import package_hash
+from rl_sched.sweeps.ledger import Ledger, write_json
 from rl_sched.sweeps.plan import Plan
 from rl_sched.sweeps.worker import VAL_METRIC
 from rl_sched.tracking.background import BackgroundSync

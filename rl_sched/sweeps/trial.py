@@ -51,7 +51,7 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
     pd.DataFrame(result.curve).to_csv(folder / CURVE, index=False)
 
     scenario = SCENARIOS.create(cell.scenario)
-    seeds = choose_seeds(scenario, "report", cell.report_episodes)
+    seeds = choose_seeds(scenario, "report", cell.report_episodes, at_most=True)
     metrics: dict[str, float] = {}
     for folder_of_weights, file, prefix in (
         (result.checkpoint, ROWS_BEST, "report"),

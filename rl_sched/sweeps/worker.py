@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 from rl_sched.config import to_dict
 from rl_sched.errors import ConfigError
-from rl_sched.sweeps.ledger import Failure, Outcome, package_hash, read_json, read_outcome, write_json, write_outcome
+from rl_sched.provenance import package_hash
+from rl_sched.sweeps.ledger import Failure, Outcome, read_json, read_outcome, write_json, write_outcome
 from rl_sched.sweeps.plan import Cell
 from rl_sched.tracking.spool import JsonlSpool
 

@@ -187,8 +187,6 @@ class SetNetworkConformance:
         assert torch.isfinite(network(random_obs(spec, 7)).logits).all()
 
 
-def make(
-    name: str, spec: Shapes | None = None, config: NetworkConfig | None = None, prior: float = 3.0
-) -> nn.Module:
+def make(name: str, spec: Shapes | None = None, config: NetworkConfig | None = None, prior: float = 3.0) -> nn.Module:
     """A network of the table for small shapes."""
     return NETWORKS.load(name)(spec or Shapes(), config or NetworkConfig(name, hidden=16), prior)

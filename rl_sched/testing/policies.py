@@ -55,7 +55,7 @@ class PolicyConformance:
             decision = policy.decide(snapshot)
             assert decision == policy.decide(snapshot) == twin.decide(snapshot)
             for old, new in zip(before, snapshot, strict=True):
-                assert np.array_equal(old, new)
+                assert np.array_equal(np.asarray(old), np.asarray(new))
             snapshot = simulator.step(decision)
 
     def test_waits_when_nothing_waits(self, name: str) -> None:

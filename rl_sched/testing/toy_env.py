@@ -64,8 +64,8 @@ class ToyVectorEnv:
         extra: dict[str, gym.Space[Any]] = {"action_mask": gym.spaces.Box(0, 1, (spec.num_actions,), np.int8)}
         if guided:
             extra["guide"] = gym.spaces.Discrete(spec.num_actions)
-        self.single_observation_space = gym.spaces.Dict({**box, **extra})
-        self.single_action_space = gym.spaces.Discrete(spec.num_actions)
+        self.single_observation_space: gym.Space[Any] = gym.spaces.Dict({**box, **extra})
+        self.single_action_space: gym.Space[Any] = gym.spaces.Discrete(spec.num_actions)
 
     def reset_raw(self, seed: int | None = None) -> dict[str, NDArray[Any]]:
         if seed is not None:

@@ -14,7 +14,6 @@ from rl_sched.errors import ConfigError
 from rl_sched.rl.networks.packing import attend, pack, pool
 from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
 
-
 #: Hidden units of the value per unit of token width: it is computed once per observation, not per job.
 VALUE_FACTOR = 4
 

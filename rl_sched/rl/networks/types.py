@@ -8,7 +8,7 @@ d the width of a token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class SpecLike(Protocol):
     def num_types(self) -> int: ...
     @property
     def guided(self) -> bool: ...
+    def _asdict(self) -> dict[str, Any]: ...
 
 
 class PolicyOutput(NamedTuple):
