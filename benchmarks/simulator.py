@@ -25,8 +25,8 @@ from benchmarks.report import emit, figure
 from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.scenarios.base import Scenario
+from rl_sched.sim.loading import state_for
 from rl_sched.sim.ranked import run_ranked
-from rl_sched.sim.record import State
 from rl_sched.sim.rules import Rules
 from rl_sched.workload import Workload
 
@@ -153,7 +153,7 @@ def _fifo_backfill_s(num_jobs: int, num_gpus: int) -> float:
     cluster = ClusterSpec((NodeGroup("gpu", num_gpus // 8, 8),))
 
     def run() -> None:
-        state = State.for_workload(cluster, Rules(), workload)
+        state = state_for(workload, cluster, Rules())
         run_ranked(state, 0, np.zeros(num_jobs, np.int64), strict=False)
         assert state.views.head["num_done"][0] == num_jobs
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from rl_sched.envs.observation import static_features
 from rl_sched.scenarios.base import Scenario
-from rl_sched.sim.record import ClassTable, Sizes, State, run_times
+from rl_sched.sim.loading import ClassTable, load, run_times
+from rl_sched.sim.record import Sizes, State
 from rl_sched.workload import Workload
 
 #: Decisions per job after which an episode is cut: a policy that waits for ever must not hang its learner.
@@ -42,7 +43,7 @@ class Bank:
             workload = scenario.workload(seed)
             dur = run_times(workload, scenario.cluster, scenario.rules)
             table, klass = ClassTable.of(workload.num_gpus, dur)
-            self._stage.load(0, workload, dur, table, klass)
+            load(self._stage, 0, workload, dur, table, klass)
             static = static_features(
                 workload.num_gpus, workload.priority, dur, scenario.cluster.type_gpus, scenario.time_scale_s
             )

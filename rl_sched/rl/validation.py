@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,9 @@ from rl_sched.rl.playing import acting, play
 from rl_sched.rl.task import Task
 
 #: Episodes that are also played with sampled actions, for the gap between both.
-SAMPLED_EPISODES = 32
+SAMPLED_EPISODES = 64
+#: The gap is a mean over this many validations: one alone is noisier than the alarm's threshold.
+GAP_VALIDATIONS = 4
 
 
 class Validation(NamedTuple):
@@ -20,7 +23,7 @@ class Validation(NamedTuple):
     score: float  #: the task's objective, greedy; decides which checkpoint is the best
     mean_jct_s: float  #: nan if an episode left jobs unfinished
     noop_share: float  #: voluntary waits per decision; above 0.6 is an alarm
-    greedy_minus_sampled_frac: float  #: (greedy - sampled) / |sampled| of the objective; above 0.05 is an alarm
+    greedy_minus_sampled_frac: float  #: (greedy - sampled) / |sampled|, the last validations; above 0.05: alarm
 
 
 class Validator:
@@ -31,13 +34,15 @@ class Validator:
         self._env = task.make_env(episodes, seed, "val")
         self._few = min(episodes, SAMPLED_EPISODES)
         self._sampled_env = task.make_env(self._few, seed, "val")
+        self._pairs: deque[tuple[float, float]] = deque(maxlen=GAP_VALIDATIONS)
 
     def __call__(self, network: nn.Module) -> Validation:
         """Scores a network."""
         greedy = play(acting(network), self._env)
         sampled = play(acting(network, greedy=False, seed=self._seed), self._sampled_env)
-        one, other = self._task.score(greedy[: self._few]), self._task.score(sampled)
-        gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else float("nan")
+        self._pairs.append((self._task.score(greedy[: self._few]), self._task.score(sampled)))
+        one, other = np.mean(self._pairs, axis=0)
+        gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else np.nan
         return Validation(
             score=self._task.score(greedy),
             mean_jct_s=_mean(greedy, "mean_jct_s"),

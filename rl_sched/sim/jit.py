@@ -7,12 +7,34 @@ Helpers are inlined by LLVM, since handing a tuple of a dozen arrays to a real c
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numba
 from numba import njit
 
 Compiled = Callable[..., Any]
+
+
+def _cache_folder() -> str:
+    """A folder for machine code that belongs to the present text of all kernels.
+
+    Numba's cache notices a change of the file that holds a kernel, but not of the helpers inlined into it from other
+    files: without this a changed helper would go on running in its old form.
+    """
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for folder in ("sim", "policies", "envs"):
+        for file in sorted((package / folder).glob("*.py")):
+            digest.update(file.read_bytes())
+    base = os.environ.get("NUMBA_CACHE_DIR") or package / "__pycache__"
+    return str(Path(base) / f"kernels-{digest.hexdigest()[:12]}")
+
+
+numba.config.CACHE_DIR = _cache_folder()
 
 
 def helper(function: Compiled) -> Compiled:

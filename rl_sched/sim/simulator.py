@@ -10,6 +10,7 @@ from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import SimulationError
 from rl_sched.sim import kernels
 from rl_sched.sim.invariants import check
+from rl_sched.sim.loading import state_for
 from rl_sched.sim.record import State
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.rules import Rules
@@ -113,7 +114,7 @@ class Simulator:
         Raises:
             WorkloadError: A job fits no GPU type of the cluster.
         """
-        self._state = State.for_workload(self.cluster, self.rules, workload)
+        self._state = state_for(workload, self.cluster, self.rules)
         self._workload = workload
         return self._look(0.0)
 
@@ -153,7 +154,7 @@ def simulate(
     """Runs a policy on a workload, inside the kernel if the policy can and ``compiled`` is set."""
     rules = rules or Rules()
     if compiled and isinstance(policy, CompiledPolicy) and not rules.debug:
-        state = State.for_workload(cluster, rules, workload)
+        state = state_for(workload, cluster, rules)
         policy.run_compiled(state, 0, workload)
         return RunResult.of(state, 0, workload, rules)
     simulator = Simulator(cluster, rules)

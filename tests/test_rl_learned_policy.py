@@ -1,0 +1,78 @@
+"""A policy trained for seconds on the default scenario, loaded and judged without RLlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
+from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.rl.learned_policy import LearnedPolicy
+from rl_sched.rl.training import TrainResult, train
+from rl_sched.scenarios import SCENARIOS
+
+EXPERIMENT = ExperimentConfig(
+    network=NetworkConfig(hidden=8),
+    ppo=PPOConfig(rollout=16, minibatch=128, epochs=1),
+    train=TrainConfig(steps=512, num_envs=8, val_every=512, val_episodes=2, checkpoint_every=512),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    return train(EXPERIMENT, tmp_path_factory.mktemp("run"))
+
+
+def test_results_are_complete_and_repeatable(run: TrainResult) -> None:
+    policy = LearnedPolicy.load(run.checkpoint)
+    assert policy.experiment == EXPERIMENT and policy.meta["scenario"] == "default"
+    seeds = list(SCENARIOS.create("default").seeds.report[:5])
+    results = policy.evaluate_episodes("default", seeds)
+    again = policy.evaluate_episodes("default", seeds[::-1])[::-1]
+    for one, two in zip(results, again, strict=True):
+        assert one.workload_hash == two.workload_hash
+        np.testing.assert_array_equal(one.finish_s, two.finish_s)
+    assert len({r.workload_hash for r in results}) == 5
+    assert all(len(r.jct_s) == 200 for r in results)
+    (_, row) = policy.play_episodes("default", seeds[:1])[0]
+    if results[0].num_unfinished == 0:
+        assert row["mean_jct_s"] == pytest.approx(results[0].jct_s.mean())
+    assert row["illegal"] == 0
+
+
+def test_sampled_play_differs_from_greedy(run: TrainResult) -> None:
+    policy = LearnedPolicy.load(run.last)
+    seeds = list(SCENARIOS.create("default").seeds.report[:2])
+    greedy, sampled = (policy.evaluate_episodes("default", seeds, greedy=flag) for flag in (True, False))
+    assert any((a.start_s != b.start_s).any() for a, b in zip(greedy, sampled, strict=True))
+
+
+def test_validation_is_the_evaluation_of_val_seeds(run: TrainResult) -> None:
+    seeds = list(SCENARIOS.create("default").seeds.val[:2])
+    rows = [row for _, row in LearnedPolicy.load(run.checkpoint).play_episodes("default", seeds)]
+    assert np.mean([row["mean_jct_s"] for row in rows]) == pytest.approx(run.best_val, nan_ok=True)
+
+
+def test_scenario_with_other_types_is_refused(run: TrainResult) -> None:
+    with pytest.raises(CheckpointError, match="trained with job_features = .* and the scenario 'ppo-jobs' has"):
+        LearnedPolicy.load(run.checkpoint).evaluate_episodes("ppo-jobs", [2_000_001])
+
+
+def test_weights_of_another_network_are_refused(run: TrainResult, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(run.checkpoint, folder)
+    data = json.loads((folder / "experiment.json").read_text())
+    data["network"]["hidden"] = 16
+    (folder / "experiment.json").write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match="do not fit the network"):
+        LearnedPolicy.load(folder)
+
+
+def test_unknown_scenario(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'default'"):
+        train(ExperimentConfig(scenario="defualt"), tmp_path)
