@@ -15,7 +15,7 @@ SKIP = -1
 @kernel
 def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order,
-    actions, static, guide_code, guide_params, finish_times, scale,
+    actions, static, guide_code, guide_params, finish_times, scale, horizon_s,
     out_jobs, out_mask, out_globals, out_remaining, out_guide, slots, shown,
     waited, could_start, illegal, terminated, truncated,
     job, gang, submit, duration, feasible, free_at, plan, done, free,
@@ -57,6 +57,10 @@ def step_all(
             waited[e] = chosen < 0
             could_start[e] = s.head[e].one_start == 0 or anything_fits(s, e)
             decide(s, e, chosen, kind)
+        else:
+            illegal[e] = False
+            waited[e] = False
+            could_start[e] = False
         terminated[e] = complete(s, e)
         truncated[e] = cut(s, e) and not terminated[e]
         row, kind = -1, -1
@@ -69,7 +73,7 @@ def step_all(
             s, e, out_jobs, out_mask, slots, static, look.free_at, finish_times, row, kind, guided, scale, shown[e]
         )  # fmt: skip
         write_globals(s, e, out_globals, window, scale)
-        write_remaining(s, e, out_remaining)
+        write_remaining(s, e, out_remaining, horizon_s)
 
 
 @kernel

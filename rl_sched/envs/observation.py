@@ -128,7 +128,7 @@ def write_jobs(
 
     Args:
         s, e: Views and number of the record.
-        jobs: (N, W, Fj) output, as are ``mask`` (N, A) and ``slots`` (N, W).
+        jobs: (N, W, Fj) output, as are ``mask`` (N, A) and ``slots`` (N, W); a reset sets slots to -1.
         static: (N, J, 3 + T) see ``static_features``.
         free_at: (T, G) seconds until 1, 2, ... GPUs are free; read with ``finish_times`` only.
         finish_times: Whether the features of finish times are part of the row.
@@ -145,16 +145,18 @@ def write_jobs(
     any_fits = mark_fits(s, e)
     for i in range(n):
         r = s.jobs[e, job]
-        slots[e, i] = job
-        jobs[e, i, 0] = 1.0
-        jobs[e, i, 1] = static[e, job, 0]
-        jobs[e, i, 2] = static[e, job, 1]
-        jobs[e, i, 3] = _squash(head.now - r.submit_s, 2.0 * scale)
-        jobs[e, i, 5] = static[e, job, 2]
+        if i >= previous or slots[e, i] != job:  # else the row still holds what never changes
+            slots[e, i] = job
+            jobs[e, i, 0] = 1.0
+            jobs[e, i, 1] = static[e, job, 0]
+            jobs[e, i, 2] = static[e, job, 1]
+            jobs[e, i, 5] = static[e, job, 2]
+            for t in range(num_types):
+                jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
         types = s.classes[e, r.klass].fits
+        jobs[e, i, 3] = _squash(head.now - r.submit_s, 2.0 * scale)
         jobs[e, i, 4] = types != np.uint64(0)
         for t in range(num_types):
-            jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
             mask[e, 1 + i * num_types + t] = (types >> np.uint64(t)) & np.uint64(1)
         if finish_times:
             best = np.inf
@@ -188,9 +190,9 @@ def write_jobs(
 
 
 @helper
-def write_remaining(s, e, out):
-    """Writes row ``e`` of (N, G): seconds until each GPU is free, 0 = idle."""
+def write_remaining(s, e, out, horizon_s):
+    """Writes row ``e`` of (N, G): time until each GPU is free over the horizon, at most 1, 0 = idle."""
     now = s.head[e].now
     for g in range(s.gpus.shape[1]):
         r = s.gpus[e, g]
-        out[e, g] = r.end_s - now if r.job >= 0 else 0.0
+        out[e, g] = min((r.end_s - now) / horizon_s, 1.0) if r.job >= 0 else 0.0

@@ -11,14 +11,27 @@ _NOOP_SCALE = 0.05
 _MAX_HORIZONS = 10.0
 
 
-class Steps(NamedTuple):
-    """One step of N environments. ``before`` and ``after`` are ``record.HEAD`` arrays (N,)."""
+class Before(NamedTuple):
+    """What rewards need of the heads (``record.HEAD``) before the step, (N,) each."""
 
-    before: np.ndarray
-    after: np.ndarray
+    now: np.ndarray
+    job_seconds: np.ndarray
+    done_work: np.ndarray
+
+    @classmethod
+    def of(cls, heads: np.ndarray) -> Before:
+        """Copies of these fields."""
+        return cls(*(heads[name].copy() for name in cls._fields))
+
+
+class Steps(NamedTuple):
+    """One step of N environments."""
+
+    before: Before
+    after: np.ndarray  # (N,) ``record.HEAD``
     waited: np.ndarray  # (N,) bool: no job was started
     could_start: np.ndarray  # (N,) bool: some job could have been started
-    remaining_s: np.ndarray  # (N, G) after the step, 0 = idle
+    remaining: np.ndarray  # (N, G) after the step: time until the GPU is free over ``lookahead_s``, in [0, 1]
     terminated: np.ndarray  # (N,) bool: all jobs are done
     truncated: np.ndarray  # (N,) bool: cut by a deadline or a step limit
     time_scale_s: float
@@ -30,7 +43,7 @@ def jct(steps: Steps) -> np.ndarray:
 
     Its sum over an episode in which all jobs finish is minus the mean JCT divided by ``time_scale_s``.
     """
-    cost = steps.after["job_seconds"] - steps.before["job_seconds"]
+    cost = steps.after["job_seconds"] - steps.before.job_seconds
     return -cost / (steps.after["num_jobs"] * steps.time_scale_s)
 
 
@@ -43,10 +56,10 @@ def ppo_jobs(steps: Steps) -> np.ndarray:
     """
     before, after = steps.before, steps.after
     total = after["total_work"]
-    progress = (after["done_work"] - before["done_work"]) / total
-    running = steps.lookahead_s * np.clip(steps.remaining_s / steps.lookahead_s, 0.0, 1.0).sum(axis=1)
+    progress = (after["done_work"] - before.done_work) / total
+    running = steps.lookahead_s * steps.remaining.sum(axis=1, dtype=np.float64)
     open_work = after["waiting_work"] + running
-    pressure = np.clip((after["now"] - before["now"]) / after["horizon_s"], 0.0, _MAX_HORIZONS) * open_work / total
+    pressure = np.clip((after["now"] - before.now) / after["horizon_s"], 0.0, _MAX_HORIZONS) * open_work / total
     idle = np.where(steps.waited & steps.could_start, _NOOP_SCALE * open_work / total, 0.0)
     early = np.where(steps.terminated, np.maximum(after["horizon_s"] - after["now"], 0.0) / after["horizon_s"], 0.0)
     # GPU-seconds of jobs that have not arrived yet: all work less what is done, waits or runs.

@@ -14,13 +14,13 @@ from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.observation import BOUND, spec_of
-from rl_sched.envs.rewards import Steps
+from rl_sched.envs.rewards import Before, Steps
 from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.policies.rule_kernels import new_look
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.invariants import check
-from rl_sched.sim.record import HEAD, State
+from rl_sched.sim.record import State
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.simulator import snapshot_of
 from rl_sched.sim.snapshot import Snapshot
@@ -46,6 +46,13 @@ def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
     if spec.guided:
         spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
     return gym.spaces.Dict(spaces)
+
+
+def _columns(member: np.ndarray) -> slice | np.ndarray:
+    """Index of the true entries; a slice where they are neighbours, which is faster."""
+    index = np.flatnonzero(member)
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else index
 
 
 class SchedulingVectorEnv(gym.vector.VectorEnv):
@@ -95,7 +102,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         )
         self._bank = Bank(self.scenario)
         self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
-        self._type_columns = [np.flatnonzero(cluster.gpu_type == t) for t in range(cluster.num_types)]
+        self._type_columns = [_columns(cluster.gpu_type == t) for t in range(cluster.num_types)]
         self._allocate(num_envs, cluster.num_gpus, cluster.num_types)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.render_mode = None
@@ -122,11 +129,10 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_type] = 1.0
         self._look = new_look(spec.window, num_types, num_gpus)
         self._static = np.zeros((n, self.scenario.num_jobs, 3 + num_types), np.float32)
-        self._remaining = np.zeros((n, num_gpus))
+        self._remaining = np.zeros((n, num_gpus), np.float32)
         self._slots = np.zeros((n, spec.window), np.int64)
         self._shown = np.zeros(n, np.int64)
         self._flags = np.zeros((5, n), np.bool_)  # waited, could_start, illegal, terminated, truncated
-        self._before = np.zeros(n, HEAD)
         self._cost_to_go = np.zeros(n)
         self._done = np.zeros(n, np.bool_)
         self._episode_seed = np.zeros(n, np.int64)
@@ -159,18 +165,18 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._episode_seed[e] = seed
         self._return[e] = 0.0
         self._counts[:, e] = 0
+        self._slots[e] = -1
 
     def _call(self, actions: np.ndarray) -> None:
         obs, flags = self._obs, self._flags
         kernels.step_all(
             *self._state.views, actions, self._static, self.guide.code, self.guide.params,
-            self.config.finish_times, self.scenario.time_scale_s, obs["jobs"], obs["action_mask"], obs["globals"],
-            self._remaining, self._guide_actions, self._slots, self._shown, *flags,
+            self.config.finish_times, self.scenario.time_scale_s, self.scenario.lookahead_s,
+            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions, self._slots, self._shown, *flags,
             *self._look,
         )  # fmt: skip
-        frac = np.minimum(self._remaining / self.scenario.lookahead_s, 1.0, dtype=np.float32, casting="same_kind")
         for columns in self._type_columns:
-            obs["gpus"][:, columns, 0] = self._lookahead(frac[:, columns])
+            obs["gpus"][:, columns, 0] = self._lookahead(self._remaining[:, columns])
 
     # ---------------------------------------------------------------- the fast door
 
@@ -205,23 +211,19 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             for e in resets.tolist():
                 self._reset_env(e)
         heads = self._state.views.head[: self.num_envs]
-        before = self._before
-        before[:] = heads
+        before = Before.of(heads)
         guided_action = self._guide_actions.copy() if self._shaped else None
         self._call(actions)
         waited, could_start, illegal, terminated, truncated = self._flags
-        if resets.size:
-            for flag in (waited, could_start, illegal):
-                flag[resets] = False
         steps = Steps(
             before, heads, waited, could_start, self._remaining, terminated, truncated,
             self.scenario.time_scale_s, self.scenario.lookahead_s,
         )  # fmt: skip
         reward = self._reward(steps)
         done = terminated | truncated
-        self._count(reward, was_reset)
+        self._count(reward, actions != kernels.SKIP)
         if guided_action is not None:
-            reward = self._shape(reward, actions != guided_action, was_reset, heads, done)
+            reward = self._shape(actions != guided_action, was_reset, before, heads, done)
         reward = reward.astype(np.float32)
         reward[resets] = 0.0
         if self.strict and illegal.any():
@@ -229,23 +231,23 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             raise SimulationError(f"Action {int(actions[e])} of environment {e} is illegal. Obey the action mask.")
         if self.scenario.rules.debug:
             for e in range(self.num_envs):
-                check(self._state, e, 0.0 if was_reset[e] else float(before["now"][e]))
+                check(self._state, e, 0.0 if was_reset[e] else float(before.now[e]))
         for e in np.flatnonzero(done).tolist():
             self._finish(e)
         self._done = done
         return self._obs, reward, done, was_reset
 
-    def _count(self, reward: np.ndarray, was_reset: np.ndarray) -> None:
-        self._return += np.where(was_reset, 0.0, reward)
-        self._counts[0] += ~was_reset
+    def _count(self, reward: np.ndarray, acted: np.ndarray) -> None:
+        self._return += np.where(acted, reward, 0.0)
+        self._counts[0] += acted
         self._counts[1] += self._flags[0] & self._flags[1]
         self._counts[2] += self._flags[2]
 
     def _shape(
-        self, reward: np.ndarray, deviated: np.ndarray, was_reset: np.ndarray, heads: np.ndarray, done: np.ndarray
+        self, deviated: np.ndarray, was_reset: np.ndarray, before: Before, heads: np.ndarray, done: np.ndarray
     ) -> np.ndarray:
-        """Adds the change of the potential -(cost-to-go of the guide). Where it was obeyed, that is exactly 0."""
-        spent = heads["job_seconds"] - self._before["job_seconds"]
+        """The jct reward plus the change of the potential -(cost-to-go of the guide); exactly 0 where it was obeyed."""
+        spent = heads["job_seconds"] - before.job_seconds
         old = self._cost_to_go.copy()
         self._cost_to_go -= spent
         wanted = (deviated & ~done) | was_reset

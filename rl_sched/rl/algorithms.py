@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,8 @@ def ppo_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibPPOCo
         experiment: The resolved experiment.
         make_env: Makes the training environment.
     """
+    # RLlib announces at every start that its new API stack is in use; its own logger level overrides Ray's.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     ppo, train = experiment.ppo, experiment.train
     probe = make_env(1, experiment.seed, "train")
     spec = probe.spec_obs

@@ -23,7 +23,7 @@ class Validation(NamedTuple):
     score: float  #: the task's objective, greedy; decides which checkpoint is the best
     mean_jct_s: float  #: nan if an episode left jobs unfinished
     noop_share: float  #: voluntary waits per decision; above 0.6 is an alarm
-    greedy_minus_sampled_frac: float  #: (greedy - sampled) / |sampled|, the last validations; above 0.05: alarm
+    greedy_minus_sampled_frac: float  #: how much worse greedy play is than sampled; above 0.05: alarm
 
 
 class Validator:
@@ -43,6 +43,7 @@ class Validator:
         self._pairs.append((self._task.score(greedy[: self._few]), self._task.score(sampled)))
         one, other = np.mean(self._pairs, axis=0)
         gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else np.nan
+        gap = -gap if self._task.maximize else gap
         return Validation(
             score=self._task.score(greedy),
             mean_jct_s=_mean(greedy, "mean_jct_s"),
