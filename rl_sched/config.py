@@ -157,7 +157,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path} must be a mapping; it is {value!r}.")
         return {_convert(args[0], k, path): _convert(args[1], v, f"{path}.{k}") for k, v in value.items()}
-    if hint is float and isinstance(value, str):
+    if hint in (int, float) and isinstance(value, str):
         # YAML 1.1 reads 3e-4 as text.
         try:
             value = float(value)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ from rl_sched.workload import Workload
 PARTS = ("jobs", "gpus", "globals", "action_mask")
 
 
+def assert_same_observation(obs: dict[str, np.ndarray], peer_obs: dict[str, Any], step: int) -> None:
+    for part in PARTS:
+        np.testing.assert_allclose(obs[part][0], peer_obs[part], rtol=0, atol=1e-6, err_msg=f"{part}, step {step}")
+
+
 @pytest.mark.parametrize("peer", [PythonEnv, SimpyEnv])
 @pytest.mark.parametrize("seed", [3, 4])
 def test_peer_environments_play_the_same_episode(peer: type[PythonEnv], seed: int) -> None:
@@ -32,17 +38,22 @@ def test_peer_environments_play_the_same_episode(peer: type[PythonEnv], seed: in
     peer_obs = theirs.reset(benchmark.jobs_of(ours.scenario, int(ours.episode_seed[0])))
     assert set(peer_obs) == set(obs) == set(PARTS)
     rng = np.random.default_rng(seed)
-    done, steps = False, 0
-    while not done:
-        for part in PARTS:
-            np.testing.assert_allclose(obs[part][0], peer_obs[part], rtol=0, atol=1e-6, err_msg=f"{part}, step {steps}")
-        action = benchmark.random_legal(obs["action_mask"], rng)
-        obs, reward, finished, _ = ours.step_raw(action)
-        peer_obs, peer_reward, done = theirs.step(int(action[0]))
-        assert reward[0] == pytest.approx(peer_reward, abs=1e-6)
-        assert bool(finished[0]) == done
-        steps += 1
-    assert steps > 200
+    steps = 0
+    for _ in range(2):  # episodes: the second begins by autoreset, in the buffers of the first
+        done = False
+        while not done:
+            assert_same_observation(obs, peer_obs, steps)
+            action = benchmark.random_legal(obs["action_mask"], rng)
+            obs, reward, finished, _ = ours.step_raw(action)
+            peer_obs, peer_reward, done = theirs.step(int(action[0]))
+            assert reward[0] == pytest.approx(peer_reward, abs=1e-6)
+            assert bool(finished[0]) == done
+            steps += 1
+        assert_same_observation(obs, peer_obs, steps)
+        obs, reward, _, was_reset = ours.step_raw(np.array([0]))
+        assert was_reset[0] and reward[0] == 0
+        peer_obs = theirs.reset(benchmark.jobs_of(ours.scenario, int(ours.episode_seed[0])))
+    assert steps > 400
 
 
 def test_recorded_actions_are_whole_episodes() -> None:

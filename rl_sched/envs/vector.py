@@ -172,8 +172,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         kernels.step_all(
             *self._state.views, actions, self._static, self.guide.code, self.guide.params,
             self.config.finish_times, self.scenario.time_scale_s, self.scenario.lookahead_s,
-            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions, self._slots, self._shown, *flags,
-            *self._look,
+            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions,
+            self._slots, self._shown, *flags, *self._look,
         )  # fmt: skip
         for columns in self._type_columns:
             obs["gpus"][:, columns, 0] = self._lookahead(self._remaining[:, columns])

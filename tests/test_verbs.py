@@ -1,0 +1,104 @@
+"""The verbs as a user meets them: right and wrong command lines, and what the README says to type."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_sched import train as train_verb
+from rl_sched import tune_rule as tune_verb
+from rl_sched.errors import ConfigError
+
+TINY = [
+    "--set", "train.steps=4096", "--set", "train.num_envs=16", "--set", "train.val_every=2048",
+    "--set", "train.val_episodes=4", "--set", "train.checkpoint_every=2048", "--set", "ppo.rollout=32",
+    "--set", "ppo.minibatch=256", "--set", "ppo.epochs=1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "message"),
+    [
+        ("train", ["--set", "ppo.lrr=1"], "Unknown key 'ppo.lrr'. Did you mean 'lr'?"),
+        ("train", ["--config", "none.yaml"], "'none.yaml' does not exist"),
+        ("train", ["--resume", "--out", "nowhere"], "There is nothing to resume"),
+        ("tune_rule", ["--policy", "fifo"], "has no parameters to tune"),
+        ("tune_rule", ["--policy", "min_mim"], "Did you mean 'min_min'?"),
+        ("tune_rule", ["--policy", "min_min", "--scenario", "defualt"], "Did you mean 'default'?"),
+        ("tune_rule", ["--policy", "min_min", "--candidates", "0"], "candidates must be between 1"),
+    ],
+)
+def test_mistakes_leave_with_code_2_and_one_sentence(verb: str, args: list[str], message: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", f"rl_sched.{verb}", *args], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 2
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_tune_rule_prints_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_verb.main(["--policy", "index", "--candidates", "4", "--episodes", "8", "--json"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out["candidates"] == 4 and out["val_episodes"] == 8
+    assert out["val_mean"] <= out["val_mean_default"]
+
+
+def test_train_leaves_a_checkpoint_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    assert train_verb.main([*TINY, "--out", out]) == 0
+    text = capsys.readouterr().out
+    assert "VAL mean_jct_s" in text and "python -m rl_sched.evaluate --checkpoint" in text
+    assert (tmp_path / "run" / "best" / "weights.pt").is_file()
+    longer = [word.replace("steps=4096", "steps=6144") for word in TINY]
+    with pytest.raises(Exception, match="another experiment"):
+        train_verb.main([*longer, "--set", "ppo.gamma=0.5", "--out", out, "--resume"])
+    assert train_verb.main([*TINY, "--out", out, "--resume"]) == 0
+
+
+def test_nothing_to_resume() -> None:
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        train_verb.main(["--resume", "--out", "no/such/folder"])
+
+
+def _blocks(readme: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", readme, re.S)
+
+
+def test_python_of_the_readme_runs(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace, policy = _blocks((repository / "README.md").read_text(), "python")
+    fixture = repository / "tests" / "fixtures" / "jobs_small.csv"
+    exec(trace.replace('"jobs.csv"', repr(str(fixture))), {})
+    printed = capsys.readouterr().out.split()
+    assert printed[0::2] == ["fifo_backfill", "sjf_backfill", "min_min"]
+    assert all(float(value) > 0 for value in printed[1::2])
+    module: dict = {"__name__": "longest"}
+    exec(policy, module)
+    from rl_sched.sim.simulator import simulate
+    from rl_sched.testing.policies import CLUSTER, small_workload
+
+    result = simulate(module["Longest"](), small_workload(1), CLUSTER)
+    assert result.num_unfinished == 0
+
+
+def test_commands_of_the_readme_exist(repository: Path) -> None:
+    readme = (repository / "README.md").read_text()
+    for command in re.findall(r"^(?:\.venv/bin/python) (.+)$", readme, re.M):
+        words = command.split()
+        if words[0] == "-m":
+            assert (repository / (words[1].replace(".", "/") + ".py")).is_file(), command
+            options = {word for word in words if word.startswith("--")}
+            help_text = subprocess.run(
+                [sys.executable, "-m", words[1], "--help"], cwd=repository, capture_output=True, text=True, timeout=60
+            ).stdout
+            assert all(option in help_text for option in options), command
+        else:
+            assert (repository / words[0]).is_file(), command
+    targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"`?make ([a-z-]+)", readme)) <= targets
