@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Above these, a policy has begun to wait for ever, or decides by luck.
 NOOP_ALARM = 0.6
 GAP_ALARM = 0.05
+#: Share of the steps before which there is no alarm: a fresh policy's most likely action is often to wait.
+QUIET_FRAC = 0.2
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -56,6 +58,8 @@ class _Console:
         return True
 
     def _alarm(self, p: Progress) -> None:
+        if p.steps < QUIET_FRAC * p.total_steps:
+            return
         if p.noop_share is not None and p.noop_share > NOOP_ALARM:
             print(f"    alarm: {p.noop_share:.0%} of the decisions are waits (healthy: 40 to 50 %)", flush=True)
         gap = p.greedy_minus_sampled_frac

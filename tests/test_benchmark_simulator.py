@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from rl_sched.workload import Workload
 PARTS = ("jobs", "gpus", "globals", "action_mask")
 
 
-def assert_same_observation(obs: dict[str, np.ndarray], peer_obs: dict[str, Any], step: int) -> None:
+def assert_same_observation(obs: dict[str, np.ndarray], peer_obs: dict[str, np.ndarray], step: int) -> None:
     for part in PARTS:
         np.testing.assert_allclose(obs[part][0], peer_obs[part], rtol=0, atol=1e-6, err_msg=f"{part}, step {step}")
 

@@ -140,7 +140,7 @@ def test_shaped_rewards_sum_to_the_gain_over_the_guide() -> None:
     rule = POLICIES.create("min_min", **GUIDE.params)
     rng = np.random.default_rng(3)
     for obey in (True, False):
-        env = SchedulingVectorEnv(world, EnvConfig(guide=GUIDE), 1, seeds=[seed])
+        env = SchedulingVectorEnv(world, EnvConfig(guide=GUIDE), 1, seeds=[seed], shaped=True)
         obs = env.reset_raw(0)
         total, done = 0.0, np.zeros(1, np.bool_)
         while not done[0]:
@@ -152,6 +152,17 @@ def test_shaped_rewards_sum_to_the_gain_over_the_guide() -> None:
         guide = simulate(rule, workload, world.cluster, world.rules).jct_s.mean()
         gain = (guide - env.result().jct_s.mean()) / world.time_scale_s
         assert total == pytest.approx(gain, abs=1e-3)
+
+
+def test_the_potential_shapes_training_alone() -> None:
+    for options, shaped in (({}, True), ({"split": "val"}, False), ({"seeds": [2_000_000]}, False)):
+        env = SchedulingVectorEnv("default", EnvConfig(guide=GUIDE), 1, **options)
+        obs = env.reset_raw(0)
+        rewards = []
+        for _ in range(50):
+            obs, reward, _, _ = env.step_raw(obs["guide"].copy())
+            rewards.append(float(reward[0]))
+        assert (not any(rewards)) is shaped
 
 
 def test_the_guide_is_the_rule() -> None:

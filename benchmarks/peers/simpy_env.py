@@ -1,4 +1,4 @@
-"""The same environment with SimPy as its event queue: a process per running job, an event per arrival."""
+"""The same environment as a SimPy model: a process per job, a source of arrivals, a container of GPUs per type."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ import simpy
 
 from benchmarks.peers.python_env import INF, PythonEnv
 
+Process = Generator[simpy.Event, None, None]
+
 
 class SimpyEnv(PythonEnv):
     """One environment; see ``PythonEnv``."""
 
     def _begin(self) -> None:
         self.simpy = simpy.Environment()
-        # Timeouts from time 0 make the arrival times exact, which a chain of differences would not.
-        for submit_s in self.jobs.submit_s:
-            self.simpy.timeout(submit_s).callbacks.append(self._arrive)
+        self.pools = [simpy.Container(self.simpy, len(gpus), init=len(gpus)) for gpus in self.gpus_of]
+        self.simpy.process(self._arrivals())
         self._run_events_until(0.0)
 
-    def _arrive(self, _: simpy.Event) -> None:
-        self.waiting.append(self.arrived)
-        self.arrived += 1
+    def _arrivals(self) -> Process:
+        for row, submit_s in enumerate(self.jobs.submit_s):
+            yield self.simpy.timeout(submit_s - self.simpy.now)
+            self.waiting.append(row)
+            self.arrived += 1
 
-    def _run(self, job: int, duration_s: float) -> Generator[simpy.Event, None, None]:
-        yield self.simpy.timeout(duration_s)
+    def _run(self, job: int, kind: int) -> Process:
+        gang = self.jobs.gang[job]
+        yield self.pools[kind].get(gang)
+        yield self.simpy.timeout(self.jobs.duration_s[job][kind])
+        yield self.pools[kind].put(gang)
         self._finish(job)
 
     def _launch(self, job: int, finish: float) -> None:
-        kind = self.world.type_of[self.gpus[job][0]]
-        self.simpy.process(self._run(job, self.jobs.duration_s[job][kind]))
+        self.simpy.process(self._run(job, self.world.type_of[self.gpus[job][0]]))
         self._run_events_until(self.now)  # lets the process reach its timeout
 
     def _run_events_until(self, time: float) -> None:

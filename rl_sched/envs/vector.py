@@ -65,6 +65,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         seed: Decides which workloads each environment plays.
         split: ``train`` draws workloads of the TRAIN seeds at random; ``val`` and ``report`` play theirs in order.
         seeds: Workload seeds to play in order instead of a split's.
+        shaped: Whether a guide's potential shapes the reward; None = on the TRAIN stream only. It costs a rollout of
+            the guide for every step that deviates from it.
         strict: An illegal action raises instead of being a counted no-op.
 
     The arrays of an observation are buffers that the next step overwrites when ``reset_raw`` and ``step_raw`` are
@@ -80,6 +82,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         split: str = "train",
         *,
         seeds: Sequence[int] | None = None,
+        shaped: bool | None = None,
         strict: bool = False,
     ) -> None:
         if num_envs < 1:
@@ -95,7 +98,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._lookahead = LOOKAHEADS.load(self.config.lookahead)
         self._reward = REWARDS.load(self.config.reward)
         self.guide = Guide(self.config.guide)
-        self._shaped = self.guide.active and self.config.guide.potential and split == "train"
+        learning = split == "train" and seeds is None
+        self._shaped = self.guide.active and self.config.guide.potential and (learning if shaped is None else shaped)
         cluster = self.scenario.cluster
         self.spec_obs = spec_of(
             cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self.guide.active

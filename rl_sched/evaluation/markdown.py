@@ -10,7 +10,7 @@ from rl_sched.evaluation.comparison import Comparison, Row, display, interval_te
 from rl_sched.evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
-    from rl_sched.evaluation.report import Report, ScenarioReport
+    from rl_sched.evaluation.findings import Report, ScenarioReport
 
 NONE = "–"
 

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,44 +18,10 @@ import pandas as pd
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation import statistics as st
 from rl_sched.evaluation.comparison import SEEDS, Comparison, Marginal, Row, compare, display, interval_text, marginal
+from rl_sched.evaluation.findings import Costs, Report, ScenarioReport
 from rl_sched.evaluation.markdown import to_markdown
 from rl_sched.evaluation.protocol import SJF
 from rl_sched.evaluation.scores import MEAN_JCT, Objective, check_table, objective_of
-
-
-class Costs(NamedTuple):
-    """What an arm cost on a scenario."""
-
-    done: int  #: training seeds that finished
-    failed: int
-    cpu_s: float  #: CPU seconds of all its training runs
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioReport:
-    """Everything that is said about one scenario."""
-
-    scenario: str
-    episodes: int  #: workloads that every policy faced
-    reference: str | None  #: the arm that the others are compared with
-    sjf: str | None  #: the SJF rule, if it is in the table
-    best_rule: str | None  #: the rule with the best score
-    objective: Objective
-    rows: list[Row]
-    costs: dict[str, Costs]
-    marginals: list[Marginal]
-    conclusions: list[str]
-    captions: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A whole report; ``figures`` are file names beside it."""
-
-    title: str
-    scenarios: list[ScenarioReport]
-    notes: list[str] = field(default_factory=list)
-    figures: list[str] = field(default_factory=list)
 
 
 class ReportPaths(NamedTuple):

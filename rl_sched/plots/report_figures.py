@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rl_sched.evaluation.report import Report, ScenarioReport
+from rl_sched.evaluation.findings import Report, ScenarioReport
 from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
 
