@@ -80,6 +80,20 @@ def test_waiting_for_ever_is_refused() -> None:
         simulator.step(Wait())
 
 
+@pytest.mark.parametrize("ties", ["file", "heapq"])
+def test_one_event_per_decision_even_at_equal_times(ties: str) -> None:
+    simulator = Simulator(ClusterSpec.of(gpu=4), Rules(dispatch="one_start_per_event", tie_order=ties, debug=True))
+    snapshot = simulator.reset(Workload.build([0, 2, 2, 2], [2, 2, 2, 2], [4, 1, 1, 1]))
+    snapshot = simulator.step(Start(0, 0))  # its end and three arrivals share t = 2
+    seen = [(snapshot.num_arrived, snapshot.num_running)]
+    for _ in range(3):
+        snapshot = simulator.step(Wait())
+        seen.append((snapshot.num_arrived, snapshot.num_running))
+    completion_first, arrivals_first = [(1, 0), (2, 0), (3, 0), (4, 0)], [(2, 1), (3, 1), (4, 1), (4, 0)]
+    assert seen == (completion_first if ties == "file" else arrivals_first)
+    assert snapshot.now_s == 2
+
+
 def test_snapshots_are_read_only() -> None:
     snapshot = Simulator(CLUSTER).reset(small_workload(1))
     with pytest.raises(ValueError, match="read-only"):

@@ -68,7 +68,7 @@ def step_all(
             row, kind = choose_in_record(s, e, guide_code, guide_params, look)
             out_guide[e] = 1 + row * num_types + kind if row >= 0 else 0
         if finish_times:
-            fill_free_at(s, e, look.free_at)
+            fill_free_at(s, e, look)
         shown[e] = write_jobs(
             s, e, out_jobs, out_mask, slots, static, look.free_at, finish_times, row, kind, guided, scale, shown[e]
         )  # fmt: skip

@@ -167,9 +167,12 @@ def write_jobs(
                 finish = wait + s.dur[e, job, t]
                 k = base + 3 * t
                 if finish < np.inf:
-                    jobs[e, i, k] = _squash(wait, scale)
-                    jobs[e, i, k + 1] = _squash(finish, scale)
-                    jobs[e, i, k + 2] = best / finish
+                    # wait / (wait + scale), finish / (finish + scale), best / finish with a single division
+                    a, b = wait + scale, finish + scale
+                    inverse = 1.0 / (a * b * finish)
+                    jobs[e, i, k] = wait * b * finish * inverse
+                    jobs[e, i, k + 1] = finish * finish * a * inverse
+                    jobs[e, i, k + 2] = best * a * b * inverse
                 else:
                     jobs[e, i, k] = 1.0
                     jobs[e, i, k + 1] = 1.0

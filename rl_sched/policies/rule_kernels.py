@@ -39,7 +39,7 @@ def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
         submit=np.zeros(rows),
         duration=np.zeros((rows, num_types)),
         feasible=np.zeros((rows, num_types), np.bool_),
-        free_at=np.zeros((num_types, num_gpus)),
+        free_at=np.full((num_types, num_gpus), np.inf),
         plan=np.zeros((num_types, num_gpus)),
         done=np.zeros(rows, np.bool_),
         free=np.zeros(num_types, np.int64),
@@ -47,26 +47,27 @@ def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
 
 
 @helper
-def fill_free_at(s, e, free_at):
-    """Sorted times from now until 1, 2, ... GPUs of each type are free."""
+def fill_free_at(s, e, look):
+    """Writes sorted times from now until 1, 2, ... GPUs of each type are free; ``look.free`` is scratch.
+
+    Slots beyond the GPUs of a type are never written: they stay inf.
+    """
     now = s.head[e].now
-    for t in range(free_at.shape[0]):
-        for k in range(free_at.shape[1]):
-            free_at[t, k] = np.inf
     for t in range(s.types.shape[1]):
-        for k in range(s.types[e, t].free):
-            free_at[t, k] = 0.0
-    # GPUs of a type need not be neighbours, so the used length is kept per type in the scan itself.
+        free = s.types[e, t].free
+        look.free[t] = free
+        for k in range(free):
+            look.free_at[t, k] = 0.0
     for g in range(s.gpus.shape[1]):
         r = s.gpus[e, g]
         if r.job >= 0:
             left = r.end_s - now
-            k = s.types[e, r.type].total - 1
-            # Insertion from the back: slots still inf are empty.
-            while k > 0 and free_at[r.type, k - 1] > left:
-                free_at[r.type, k] = free_at[r.type, k - 1]
+            k = look.free[r.type]
+            look.free[r.type] = k + 1
+            while k > 0 and look.free_at[r.type, k - 1] > left:
+                look.free_at[r.type, k] = look.free_at[r.type, k - 1]
                 k -= 1
-            free_at[r.type, k] = left
+            look.free_at[r.type, k] = left
 
 
 @routine
@@ -245,7 +246,7 @@ def choose_in_record(s, e, code, params, look):
     """The rule's decision in record ``e``: (row of the window, type); ``look`` is filled on the way."""
     n = gather(s, e, look.job, look.gang, look.submit, look.duration, look.feasible)
     if code == MIN_MIN:
-        fill_free_at(s, e, look.free_at)
+        fill_free_at(s, e, look)
     for t in range(s.types.shape[1]):
         look.free[t] = s.types[e, t].free
     return choose(code, params, look, n, s.head[e].now, s.head[e].decisions, can_wait(s, e))

@@ -106,11 +106,11 @@ def _move_clock(s, e, time):
 def advance(s, e):
     """Moves the clock to the next event time and handles all events of that time; False if there is none.
 
-    With ``heapq_ties`` arrivals lie in the heap too and exactly one event is handled.
+    In a ``one_start`` world exactly one event is handled; with ``heapq_ties`` arrivals lie in the heap too.
     """
     head = s.head[e]
-    single = head.heapq_ties == 1
-    listed = not single and head.num_arrived < head.num_jobs
+    single = head.one_start == 1
+    listed = head.heapq_ties == 0 and head.num_arrived < head.num_jobs
     if head.heap_len == 0 and not listed:
         return False
     time = np.inf
@@ -129,6 +129,8 @@ def advance(s, e):
             return True
     while listed and head.num_arrived < head.num_jobs and s.jobs[e, head.num_arrived].submit_s == time:
         arrive(s, e, head.num_arrived)
+        if single:
+            return True
     return True
 
 

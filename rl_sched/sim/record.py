@@ -61,10 +61,10 @@ JOB = np.dtype(
         ("klass", "i4"),
         ("next", "i4"),  # younger neighbour in the list of waiting jobs
         ("prev", "i4"),
-        ("type", "i4"),  # GPU type it runs on; -1 before the start
         ("alloc", "i4"),  # first slot of its GPU list
         ("seq", "i4"),  # its number in the order of arrival; -1 before
         ("pushed", "i4"),  # in slot k: the job whose arrival enters the heap k-th (heapq ties only)
+        ("type", "i2"),  # GPU type it runs on; -1 before the start
     ],
     align=True,
 )
@@ -114,18 +114,19 @@ def state_dtype(cluster: ClusterSpec, sizes: Sizes, *, heapq_ties: bool) -> np.d
     rows = t * (int(cluster.node_size.max()) + 1)
     return np.dtype(
         [
+            # What every event touches lies together at the front.
             ("head", HEAD),
+            ("types", TYPE, (t,)),
+            ("nodes", NODE, (m,)),
+            ("counts", "i4", (rows,)),
+            ("bits", "u8", (rows, (m + 63) // 64)),
+            ("gpus", GPU, (g,)),
+            ("heap", EVENT, (g + 1 + (j if heapq_ties else 0),)),
+            ("classes", KLASS, (sizes.classes,)),
             ("jobs", JOB, (j,)),
             ("dur", "f8", (j, t)),
-            ("gpus", GPU, (g,)),
-            ("nodes", NODE, (m,)),
-            ("types", TYPE, (t,)),
-            ("classes", KLASS, (sizes.classes,)),
-            ("bits", "u8", (rows, (m + 63) // 64)),
-            ("counts", "i4", (rows,)),
-            ("heap", EVENT, (g + 1 + (j if heapq_ties else 0),)),
-            ("alloc", "i4", (sizes.alloc,)),
             ("order", "i4", (j,)),
+            ("alloc", "i4", (sizes.alloc,)),
         ],
         align=True,
     )
