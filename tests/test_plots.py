@@ -56,6 +56,14 @@ def test_learning_curves_aggregate_over_seeds() -> None:
     assert "interquartile mean" in five.caption
 
 
+def test_learning_curves_of_runs_that_validate_at_different_steps() -> None:
+    rows = learning_curves()
+    shifted = rows.assign(steps=rows["steps"] + 137 * rows["train_seed"])
+    curves = [c for _, panel in FIGURES.load("learning_curves").data(shifted).panels for c in panel]
+    assert {c.n for c in curves} == {3}
+    assert all(len(c.steps) == rows["steps"].nunique() for c in curves)
+
+
 def test_learning_curves_stop_where_the_first_seed_stops() -> None:
     rows = learning_curves(2)
     cut = rows[~((rows["train_seed"] == 2) & (rows["steps"] > 600_000))]

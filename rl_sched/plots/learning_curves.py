@@ -44,17 +44,22 @@ class Data(NamedTuple):
 
 
 def _curve(arm: str, rows: pd.DataFrame) -> Curve:
-    grid = rows.pivot_table(index="steps", columns="train_seed", values="val_mean_jct_s")
-    seconds = rows.pivot_table(index="steps", columns="train_seed", values="seconds")
-    whole = grid.dropna()  # steps that every seed has reached
-    if whole.empty:
-        whole = grid[[grid.count().idxmax()]].dropna()
-    seconds = seconds.loc[whole.index, whole.columns]
-    found = [st.estimate(values, resamples=st.RESAMPLES) for values in whole.to_numpy()]
+    """Runs validate at slightly different steps: all are read off at common steps, by linear interpolation."""
+    runs = [run.sort_values("steps") for _, run in rows.groupby("train_seed")]
+    first = max(float(run["steps"].iloc[0]) for run in runs)
+    last = min(float(run["steps"].iloc[-1]) for run in runs)
+    if last < first:  # a run ended before another one's first validation: only the longest can be shown
+        runs = [max(runs, key=lambda run: float(run["steps"].iloc[-1]))]
+        first, last = float(runs[0]["steps"].iloc[0]), float(runs[0]["steps"].iloc[-1])
+    steps = np.linspace(first, last, max(len(run) for run in runs)) if last > first else np.array([first])
+
+    def at_steps(column: str) -> np.ndarray:
+        """(k, seeds)."""
+        return np.stack([np.interp(steps, run["steps"], run[column]) for run in runs], axis=1)
+
+    found = [st.estimate(values, resamples=st.RESAMPLES) for values in at_steps("val_mean_jct_s")]
     value, low, high = (np.array([getattr(e, name) for e in found]) for name in ("value", "low", "high"))
-    return Curve(
-        arm, whole.index.to_numpy(dtype=float), seconds.mean(axis=1).to_numpy(), value, low, high, whole.shape[1]
-    )
+    return Curve(arm, steps, at_steps("seconds").mean(axis=1), value, low, high, len(runs))
 
 
 def data(curves: pd.DataFrame, *, levels: dict[str, float] | None = None, title: str = "Learning curves") -> Data:
