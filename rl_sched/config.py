@@ -58,7 +58,7 @@ class NetworkConfig:
 class PPOConfig:
     """Proximal policy optimisation (Schulman et al., 2017). Rates decay linearly to ``*_final`` of the start."""
 
-    lr: float = 7e-4
+    lr: float = 2e-3
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
     gamma: float = 1.0  #: 1 = undiscounted: discounting the raw cost makes a policy wait for ever
     gae_lambda: float = 0.95

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rl_sched.rl import masking
 
 
-@given(seed=st.integers(0, 1000), scale=st.sampled_from([0.1, 10.0, 1e4]), actions=st.integers(1, 30))
+@given(seed=st.integers(0, 1000), scale=st.sampled_from([0.1, 10.0, 1e4]), actions=st.integers(2, 30))
 def test_illegal_actions_have_probability_zero(seed: int, scale: float, actions: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(6, actions, generator=generator)
@@ -27,7 +27,19 @@ def test_illegal_actions_have_probability_zero(seed: int, scale: float, actions:
     assert torch.equal(taken, log_probs.gather(1, drawn[:, None]).squeeze(1))
     best = masking.greedy(logits, mask)
     assert mask.gather(1, best[:, None]).all()
-    assert (log_probs.gather(1, best[:, None]).squeeze(1) == log_probs.max(dim=1).values).all()
+    probabilities = log_probs.exp()
+    certain = (probabilities[:, 0] - 0.5).abs() > 1e-4
+    assert ((best == 0) == (probabilities[:, 0] >= 0.5))[certain].all()
+    starts = best > 0
+    chosen = log_probs.gather(1, best[:, None]).squeeze(1)
+    assert (chosen[starts] == log_probs[starts, 1:].max(dim=1).values).all()
+
+
+def test_greedy_weighs_waiting_against_all_starts_together() -> None:
+    # Four equal starts of probability 0.2 each against waiting with 0.2 (argmax may wait), then waiting with 0.6.
+    logits = torch.tensor([[0.1, 0.0, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]], dtype=torch.int8)
+    assert masking.greedy(logits, mask).tolist() == [1, 0, 0]
 
 
 def test_sampling_frequencies() -> None:

@@ -31,8 +31,15 @@ def entropy(log_probabilities: Tensor) -> Tensor:
 
 
 def greedy(logits: Tensor, mask: Tensor) -> Tensor:
-    """(B,) int64, the legal action with the largest logit."""
-    return masked_logits(logits, mask).argmax(dim=1)
+    """(B,) int64: wait if waiting is at least as probable as all starts together, else the most probable start.
+
+    The plain argmax would compare the one way to wait with each of many equally good starts, and wait where the
+    policy starts a job with probability 0.9. Action 0 is to wait.
+    """
+    masked = masked_logits(logits, mask)
+    start = masked[:, 1:]
+    wait = masked[:, 0] >= torch.logsumexp(start, dim=1)
+    return torch.where(wait, 0, start.argmax(dim=1) + 1)
 
 
 def sample(log_probabilities: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
