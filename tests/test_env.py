@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -32,8 +37,13 @@ def scenario(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def test_gymnasium_finds_it_by_name_alone(tmp_path: Path) -> None:
+    code = "import gymnasium as g; print(g.make('rl_sched.envs.registration:rl_sched/Scheduling-v0').action_space.n)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.stdout.strip() == "151", run.stderr
+
+
 def test_check_env(scenario: str) -> None:
-    registration.register()
     check_env(gym.make(registration.ENV_ID, scenario=scenario).unwrapped)
     vector = gym.make_vec(registration.ENV_ID, num_envs=3, vectorization_mode="vector_entry_point", scenario=scenario)
     observation, _ = vector.reset(seed=1)
@@ -44,7 +54,7 @@ def test_check_env(scenario: str) -> None:
 def test_observations_stay_in_their_space(scenario: str, lookahead: str) -> None:
     rng = np.random.default_rng(0)
     world = SCENARIOS.create(scenario)
-    env = SchedulingVectorEnv(world, EnvConfig(lookahead=lookahead, reward=world.reward, guide=GUIDE), 4, seed=3)
+    env = SchedulingVectorEnv(world, EnvConfig(lookahead=lookahead, guide=replace(GUIDE, potential=False)), 4, seed=3)
     shapes = {key: value.shape for key, value in env.reset()[0].items()}
     assert shapes["gpus"] == (4, world.cluster.num_gpus, 2 + world.cluster.num_types)
     for i in range(250):
@@ -173,6 +183,27 @@ def test_the_guide_is_the_rule() -> None:
         scores = RulePlayer(world, name, seeds).scores(rule)
         direct = [simulate(rule, world.workload(s), world.cluster, world.rules).jct_s.mean() for s in seeds]
         assert scores == pytest.approx(direct, rel=1e-12)
+
+
+def test_a_potential_needs_the_reward_that_it_continues() -> None:
+    with pytest.raises(ConfigError, match="shapes the reward 'jct' only"):
+        SchedulingVectorEnv("ppo-jobs", EnvConfig(reward="ppo-jobs", guide=GUIDE))
+    SchedulingVectorEnv("ppo-jobs", EnvConfig(reward="ppo-jobs", guide=GuideConfig(policy="min_min", potential=False)))
+
+
+def test_missing_data_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
+    with pytest.raises(ConfigError, match="RL_SCHED_TRACES"):
+        SchedulingVectorEnv("philly")
+
+
+def test_held_environments_cost_no_rollouts_and_pay_nothing() -> None:
+    env = SchedulingVectorEnv("default", EnvConfig(guide=GUIDE), 3, seed=2)
+    before = {key: value.copy() for key, value in env.reset_raw(2).items()}
+    to_go = env._cost_to_go.copy()
+    obs, reward, done, _ = env.step_raw(np.full(3, -1))
+    assert not reward.any() and not done.any() and (env._cost_to_go == to_go).all()
+    assert all((obs[key] == before[key]).all() for key in before)
 
 
 def test_a_ranking_cannot_guide() -> None:

@@ -4,7 +4,7 @@ Everything is scale-free: times are shown relative to the scenario's ``time_scal
 quarter of a logarithm; all floats lie in [-2, 2]. Rows of padding are all zero.
 
 Job features (Fj columns): exists (1), gang (log, 1 = largest gang that fits), work (log GPU-seconds), waited, fits
-now on some type, priority (share of the largest), per type: run time (log, 2 = impossible); with ``finish_times``
+now on some type, priority p / (1 + |p|), per type: run time (log, 2 = impossible); with ``finish_times``
 per type: time until enough GPUs are free, planned finish, best planned finish over this one; with a guide per type:
 1 where the guide starts this job.
 GPU features (Fg): lookahead, relative speed, one-hot type. Globals (Fx): see ``GLOBALS``; then free share per type.
@@ -78,7 +78,7 @@ def static_features(
     out = np.empty((len(gang), NUM_STATIC + dur.shape[1]), np.float32)
     out[:, 0] = np.log(gang) / np.log(largest)
     out[:, 1] = 0.25 * np.log(fastest * gang / time_scale_s)
-    out[:, 2] = priority / max(float(np.abs(priority).max()), 1e-9)
+    out[:, 2] = priority / (1.0 + np.abs(priority))
     with np.errstate(divide="ignore"):
         out[:, NUM_STATIC:] = 0.25 * np.log(dur / time_scale_s)
     return np.clip(out, -BOUND, BOUND, out=out)

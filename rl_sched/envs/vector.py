@@ -26,6 +26,8 @@ from rl_sched.sim.simulator import snapshot_of
 from rl_sched.sim.snapshot import Snapshot
 
 Obs = dict[str, np.ndarray]
+#: The reward whose cost a guide's cost-to-go continues.
+SHAPED_REWARD = "jct"
 
 
 def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
@@ -96,10 +98,19 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             self._sequence = list(self.scenario.seeds.of(split))
         self._train_seeds = self.scenario.seeds.train
         self._lookahead = LOOKAHEADS.load(self.config.lookahead)
-        self._reward = REWARDS.load(self.config.reward)
+        missing = self.scenario.available()
+        if missing:
+            raise ConfigError(missing)
+        reward = self.config.reward or self.scenario.reward
+        self._reward = REWARDS.load(reward)
         self.guide = Guide(self.config.guide)
         learning = split == "train" and seeds is None
         self._shaped = self.guide.active and self.config.guide.potential and (learning if shaped is None else shaped)
+        if self._shaped and reward != SHAPED_REWARD:
+            raise ConfigError(
+                f"A guide's potential is its cost in job-seconds and shapes the reward {SHAPED_REWARD!r} only; the "
+                f"reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARD}."
+            )
         cluster = self.scenario.cluster
         self.spec_obs = spec_of(
             cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self.guide.active
@@ -227,7 +238,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         done = terminated | truncated
         self._count(reward, actions != kernels.SKIP)
         if guided_action is not None:
-            reward = self._shape(actions != guided_action, was_reset, before, heads, done)
+            deviated = (actions != guided_action) & (actions != kernels.SKIP)
+            reward = self._shape(deviated, was_reset, before, heads)
         reward = reward.astype(np.float32)
         reward[resets] = 0.0
         if self.strict and illegal.any():
@@ -247,16 +259,15 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._counts[1] += self._flags[0] & self._flags[1]
         self._counts[2] += self._flags[2]
 
-    def _shape(
-        self, deviated: np.ndarray, was_reset: np.ndarray, before: Before, heads: np.ndarray, done: np.ndarray
-    ) -> np.ndarray:
+    def _shape(self, deviated: np.ndarray, was_reset: np.ndarray, before: Before, heads: np.ndarray) -> np.ndarray:
         """The jct reward plus the change of the potential -(cost-to-go of the guide); exactly 0 where it was obeyed."""
         spent = heads["job_seconds"] - before.job_seconds
         old = self._cost_to_go.copy()
         self._cost_to_go -= spent
-        wanted = (deviated & ~done) | was_reset
+        complete = self._flags[3]  # a cut episode keeps the cost that the guide would still have
+        wanted = (deviated & ~complete) | was_reset
         self.guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
-        self._cost_to_go[done] = 0.0
+        self._cost_to_go[complete] = 0.0
         advantage = np.where(deviated, old - self._cost_to_go - spent, 0.0)
         return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)
 
@@ -314,7 +325,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         return self._copy(), {"workload_seed": self._episode_seed.copy()}
 
     def step(self, actions: Any) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One step of all environments; info: ``illegal``, ``workload_seed`` and, on the last step, ``episode``."""
+        """One step of all environments; info: ``illegal`` and ``workload_seed``, (N,) each."""
         _, reward, _, was_reset = self.step_raw(np.asarray(actions))
         _, _, illegal, terminated, truncated = self._flags
         info: dict[str, Any] = {"illegal": illegal.copy(), "workload_seed": self._episode_seed.copy()}

@@ -16,9 +16,7 @@ MAX_GANG = 8
 #: Every slice's arrivals are scaled to this offered load: contended, and comparable between weeks.
 LOAD = 1.1
 TRAIN_UNTIL = "2017-10-18"
-VAL_UNTIL = "2017-10-20"
-#: TRAIN and VAL slices may overlap; REPORT slices are disjoint, so that its episodes are independent.
-VAL_STRIDE = 10
+VAL_UNTIL = "2017-10-22"
 
 
 def philly() -> Scenario:
@@ -34,7 +32,8 @@ def philly() -> Scenario:
     parts = [part.load() for part in (train, val, report)]
     # Seeds number the rows of the three periods one after the other, so that the ranges cannot overlap.
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-    steps = (1, VAL_STRIDE, NUM_JOBS)
+    # TRAIN slices may overlap; those that judge are disjoint, so that their episodes are independent.
+    steps = (1, NUM_JOBS, NUM_JOBS)
     ranges = [range(int(offsets[i]), int(offsets[i + 1]) - NUM_JOBS + 1, step) for i, step in enumerate(steps)]
 
     def make(seed: int) -> Workload:

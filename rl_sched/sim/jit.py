@@ -1,7 +1,7 @@
 """How kernels are compiled.
 
 ``nrt`` is numba's reference counting: with it every access to an array inside a tuple costs two atomic operations,
-two thirds of the kernels' time. The kernels allocate nothing (scratch is passed in), so it is switched off.
+three quarters of the kernels' time. The kernels allocate nothing (scratch is passed in), so it is switched off.
 Helpers are inlined by LLVM, since handing a tuple of a dozen arrays to a real call is slow too.
 """
 

@@ -17,8 +17,6 @@ import numpy as np
 from rl_sched.cluster import ClusterSpec
 from rl_sched.sim.rules import DISPATCHES, PLACEMENTS, TIE_ORDERS, Rules
 
-NO_JOB = -1
-
 HEAD = np.dtype(
     [
         ("now", "f8"),  # s

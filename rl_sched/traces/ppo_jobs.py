@@ -149,9 +149,3 @@ PRIORITY_SIGNALS: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
     "inverse": lambda x: 1.0 - x,
     "positive": lambda x: x,
 }
-
-
-def horizon_s(workload: Workload, num_gpus: int, horizon_factor: float = 1.3) -> float:
-    """The end of an episode in that system: last arrival + factor * (GPU-seconds of work / GPUs)."""
-    work = float((workload.duration_s * workload.num_gpus).sum())
-    return float(workload.submit_s[-1]) + horizon_factor * work / num_gpus

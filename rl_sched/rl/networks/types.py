@@ -63,10 +63,15 @@ def linear(inputs: int, outputs: int, *, gain: float = 2.0**0.5, bias: bool = Tr
 def add_guide_prior(logits: Tensor, obs: Obs, prior: float) -> Tensor:
     """Adds ``prior`` to the logit of the action that the guide recommends.
 
+    To wait is one action beside many starts: where the guide waits, the prior grows with the logarithm of the number
+    of legal starts, so that it weighs the same against all of them together.
+
     Args:
         logits: (B, A).
-        obs: Holds ``guide`` (B,) int64.
+        obs: Holds ``guide`` (B,) int64 and ``action_mask`` (B, A).
         prior: Log-odds in favour of the guide.
     """
     guide = obs["guide"].unsqueeze(1)
-    return logits.scatter_add(1, guide, torch.full_like(guide, prior, dtype=logits.dtype))
+    starts = obs["action_mask"][:, 1:].sum(dim=1, keepdim=True, dtype=logits.dtype).clamp_min(1.0)
+    amount = prior + torch.where(guide == 0, starts.log(), torch.zeros_like(starts))
+    return logits.scatter_add(1, guide, amount)
