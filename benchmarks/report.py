@@ -28,7 +28,7 @@ def machine() -> dict[str, Any]:
 
 
 def figure(name: str, unit: str, ours: float, peer: float, peer_name: str) -> dict[str, Any]:
-    """One figure; ``ratio`` is ours over the peer's, larger is better."""
+    """One figure; ``ratio`` is ours over the peer's (a rate is better larger, a cost smaller)."""
     return {"name": name, "unit": unit, "ours": ours, "peer": peer, "peer_name": peer_name, "ratio": ours / peer}
 
 

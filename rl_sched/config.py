@@ -12,7 +12,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, Union
@@ -23,6 +23,26 @@ from rl_sched.errors import ConfigError
 from rl_sched.registry import did_you_mean
 
 D = TypeVar("D")
+
+#: What a number must be -> whether it is (false for nan).
+_RANGES: dict[str, Callable[[float], bool]] = {
+    "> 0": lambda value: value > 0,
+    ">= 0": lambda value: value >= 0,
+    ">= 1": lambda value: value >= 1,
+    "between 0 and 1": lambda value: 0 <= value <= 1,
+}
+
+
+class _OutOfRange(ConfigError):
+    """Its message starts with the name of the setting, so that ``build`` can put the path in front."""
+
+
+def _check(config: object, **ranges: str) -> None:
+    """Raises unless each named field of ``config`` lies in its range, a key of ``_RANGES``."""
+    for name, rule in ranges.items():
+        value = getattr(config, name)
+        if not _RANGES[rule](value):
+            raise _OutOfRange(f"{name} must be {rule}; it is {value!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +60,7 @@ class EnvConfig:
     """What the learner sees and is paid for."""
 
     lookahead: str = "per_gpu"  #: off | per_gpu | sorted | cdf
-    reward: str = "jct"  #: a name of the REWARDS table
+    reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's own reward
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
     guide: GuideConfig = field(default_factory=GuideConfig)
 
@@ -52,6 +72,9 @@ class NetworkConfig:
     name: str = "cross_attention"  #: a name of the NETWORKS table
     hidden: int = 32  #: width of tokens and layers
     heads: int = 1  #: attention heads (cross_attention)
+
+    def __post_init__(self) -> None:
+        _check(self, hidden=">= 1", heads=">= 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +93,11 @@ class PPOConfig:
     minibatch: int = 2048
     rollout: int = 64  #: steps per environment and update
 
+    def __post_init__(self) -> None:
+        _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", gae_lambda="between 0 and 1", clip="> 0")
+        _check(self, entropy=">= 0", value_coef=">= 0", max_grad_norm="> 0")
+        _check(self, epochs=">= 1", minibatch=">= 1", rollout=">= 1")
+
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
@@ -78,8 +106,11 @@ class TrainConfig:
     steps: int = 1_500_000  #: environment steps in all
     num_envs: int = 128
     val_every: int = 100_000  #: environment steps between two validations
-    val_episodes: int = 128
+    val_episodes: int = 128  #: at most; fewer where the scenario has fewer VAL seeds
     checkpoint_every: int = 100_000  #: environment steps between two checkpoints
+
+    def __post_init__(self) -> None:
+        _check(self, steps=">= 1", num_envs=">= 1", val_every=">= 1", val_episodes=">= 1", checkpoint_every=">= 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +123,9 @@ class ExperimentConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        _check(self, seed=">= 0")
 
 
 class _Yaml(yaml.SafeLoader):
@@ -114,7 +148,7 @@ def build(cls: type[D], data: Any, where: str = "") -> D:
         where: Dotted path of ``data``, for messages.
 
     Raises:
-        ConfigError: An unknown key, a missing key or a value of the wrong type.
+        ConfigError: An unknown key, a missing key, a value of the wrong type or out of its range.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or 'The configuration'} must be a mapping of settings; it is {data!r}.")
@@ -129,7 +163,10 @@ def build(cls: type[D], data: Any, where: str = "") -> D:
     for name, f in fields.items():
         if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise ConfigError(f"Key {f'{where}.{name}' if where else name!r} is required and is missing.")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except _OutOfRange as error:
+        raise ConfigError(f"{where}.{error}" if where else str(error)) from None
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
@@ -188,7 +225,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"The configuration file {str(path)!r} does not exist. Check the path.")
     try:
         data = yaml.load(file.read_text(), _Yaml)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date, or bytes that are not UTF-8
         raise ConfigError(f"{path} is not valid YAML: {str(error).splitlines()[0]}.") from None
     if data is None:
         return {}
@@ -201,7 +238,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     """Returns ``data`` with ``a.b=value`` overrides applied; values are read as YAML.
 
     Raises:
-        ConfigError: An override has no ``=``, or goes through a scalar.
+        ConfigError: An override has no ``=``, goes through a scalar, or its value is not YAML.
     """
     out = json.loads(json.dumps(data))
     for text in overrides:
@@ -214,7 +251,11 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"The override {text!r} goes through {part!r}, which is not a group of settings.")
-        node[last] = yaml.load(value, _Yaml)
+        try:
+            node[last] = yaml.load(value, _Yaml)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"The value of the override {text!r} is not valid YAML: {reason}.") from None
     return out
 
 

@@ -129,6 +129,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             opened = record_opening(folder, scenario.name, len(seeds))
             notes.append(f"REPORT opened {opened} time{'s' * (opened > 1)} for this checkpoint.")
 
+    if not args.final:
+        chosen = ["the checkpoint"] if learned and learned.experiment.scenario == scenario.name else []
+        chosen += (
+            ["the parameters of the *_tuned rules"] if any(name.endswith(protocol.TUNED) for name in rules) else []
+        )
+        if chosen:
+            notes.append(
+                f"VAL workloads also chose {' and '.join(chosen)}, so figures on them are slightly optimistic; --final "
+                "judges on the held-out REPORT workloads."
+            )
+
     def progress(name: str) -> None:
         if not args.json and sys.stderr.isatty():
             print(f"\r\033[Kevaluating {name} ...", end="", file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +32,17 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--set", dest="overrides", metavar="a.b=value", action="append", default=[], help="override a setting"
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the checkpoints (default: checkpoints/SCENARIO-ID)")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
+    earlier.add_argument("--overwrite", action="store_true", help="delete the earlier run in --out and start anew")
     return parser.parse_args(argv)
+
+
+def _continuation(args: argparse.Namespace, out_dir: Path) -> str:
+    """The command that continues this run."""
+    config = ["--config", args.config] if args.config else []
+    overrides = [word for text in args.overrides for word in ("--set", text)]
+    return shlex.join(["python", "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"])
 
 
 def _duration(seconds: float) -> str:
@@ -74,6 +84,11 @@ def main(argv: list[str] | None = None) -> int:
     out_dir = Path(args.out or f"checkpoints/{experiment.scenario}-{content_id(experiment)}")
     if args.resume and not (out_dir / "last").is_dir():
         raise ConfigError(f"There is nothing to resume: {out_dir / 'last'} does not exist. Start without --resume.")
+    if (out_dir / "last").exists() and not (args.resume or args.overwrite):
+        raise ConfigError(
+            f"{str(out_dir)!r} holds an earlier run: continue it with --resume, delete it with --overwrite, or give "
+            "another --out."
+        )
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from rl_sched.rl.training import train
 
@@ -85,6 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     result = train(experiment, out_dir, on_progress=_Console(), resume=args.resume)
     verb = "stopped after" if result.stopped_early else "finished"
     print(f"{verb} {result.steps:,} steps in {_duration(result.seconds)}; best on VAL: {result.checkpoint}")
+    if result.stopped_early:
+        print(f"continue it: {_continuation(args, out_dir)}")
     print(f"evaluate it: python -m rl_sched.evaluate --checkpoint {result.checkpoint}")
     return EXIT_INTERRUPTED if result.stopped_early else 0
 

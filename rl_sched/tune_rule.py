@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from rl_sched.errors import ConfigError
 from rl_sched.verbs import run_verb
 
 
@@ -33,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     from rl_sched.scenarios import SCENARIOS
 
     scenario = SCENARIOS.create(args.scenario)
+    if (why := scenario.available()) is not None:
+        raise ConfigError(why)
     started = time.monotonic()
     show = sys.stderr.isatty() and not args.json
 
@@ -44,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         scenario,
         args.policy,
         candidates=args.candidates,
-        train_episodes=min(args.episodes, max(len(scenario.seeds.train), 1)),
-        val_episodes=min(args.episodes, max(len(scenario.seeds.val), 1)),
+        train_episodes=min(args.episodes, len(scenario.seeds.train)),
+        val_episodes=min(args.episodes, len(scenario.seeds.val)),
         seed=args.seed,
         on_candidate=progress,
     )

@@ -12,13 +12,30 @@ from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import WorkloadError
 
 
-def _column(values: object, dtype: type, n: int, name: str) -> np.ndarray:
-    array = np.asarray(values)
+def _numbers(values: object, name: str) -> np.ndarray:
+    """An array of numbers: integers as they are, anything else as float64."""
+    try:
+        array = np.asarray(values)
+        return array if array.dtype.kind in "iu" else array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise WorkloadError(f"Column {name!r} must hold numbers: {error}. Convert it first.") from None
+
+
+def _column(values: object, n: int, name: str) -> np.ndarray:
+    """(n,) integers or float64."""
+    array = _numbers(values, name)
     if array.shape != (n,):
         raise WorkloadError(f"Column {name!r} must have shape ({n},); it has {array.shape}.")
-    out: np.ndarray = array.astype(dtype)
-    out.flags.writeable = False
-    return out
+    return array
+
+
+def _whole(array: np.ndarray, name: str, labels: Sequence[str] | None, least: int | None = None) -> np.ndarray:
+    """(n,) int64 of a column of whole numbers."""
+    ok = np.isfinite(array) & (array == np.floor(array)) & (np.abs(array) < 2.0**63)
+    if least is not None:
+        ok &= array >= least
+    _first_bad(ok, "a whole number" if least is None else f"a whole number >= {least}", name, array, labels)
+    return array.astype(np.int64)
 
 
 def _first_bad(ok: np.ndarray, rule: str, name: str, values: np.ndarray, labels: Sequence[str] | None) -> None:
@@ -84,22 +101,22 @@ class Workload:
             raise WorkloadError("A workload needs at least one job; none was given.")
         if job_id is not None and len(job_id) != n:
             raise WorkloadError(f"job_id must have {n} entries; it has {len(job_id)}.")
-        submit = _column(submit_s, np.float64, n, "submit_s")
-        duration = _column(duration_s, np.float64, n, "duration_s")
-        gpus_raw = np.asarray(num_gpus, dtype=np.float64)
+        submit = _column(submit_s, n, "submit_s").astype(np.float64)
+        duration = _column(duration_s, n, "duration_s").astype(np.float64)
         _first_bad(np.isfinite(submit) & (submit >= 0), "a finite time >= 0", "submit_s", submit, job_id)
         _first_bad(np.isfinite(duration) & (duration > 0), "a finite time > 0", "duration_s", duration, job_id)
-        if gpus_raw.shape != (n,):
-            raise WorkloadError(f"Column 'num_gpus' must have shape ({n},); it has {gpus_raw.shape}.")
-        whole = np.isfinite(gpus_raw) & (gpus_raw >= 1) & (gpus_raw == np.floor(gpus_raw))
-        _first_bad(whole, "a whole number >= 1", "num_gpus", gpus_raw, job_id)
-        zeros = np.zeros(n)
-        klass = _column(zeros if job_class is None else job_class, np.int64, n, "job_class")
-        prio = _column(zeros if priority is None else priority, np.float64, n, "priority")
+        gangs = _whole(_column(num_gpus, n, "num_gpus"), "num_gpus", job_id, least=1)
+        zeros = np.zeros(n, np.int64)
+        optional = {"job_class": job_class, "user": user, "vc": vc}
+        klass, users, vcs = (
+            _whole(_column(zeros if values is None else values, n, name), name, job_id)
+            for name, values in optional.items()
+        )
+        prio = _column(zeros if priority is None else priority, n, "priority").astype(np.float64)
         _first_bad(np.isfinite(prio), "a finite number", "priority", prio, job_id)
         table = None
         if speed is not None:
-            table = np.array(speed, dtype=np.float64)
+            table = _numbers(speed, "speed").astype(np.float64)
             if table.ndim != 2 or table.shape[1] != len(gpu_types):
                 raise WorkloadError(f"speed must be (classes, {len(gpu_types)}); it has shape {table.shape}.")
             if not (np.isfinite(table) & (table >= 0)).all():
@@ -116,10 +133,10 @@ class Workload:
         return cls(
             submit_s=ordered(submit),
             duration_s=ordered(duration),
-            num_gpus=ordered(gpus_raw.astype(np.int64)),
+            num_gpus=ordered(gangs),
             job_class=ordered(klass),
-            user=ordered(_column(zeros if user is None else user, np.int64, n, "user")),
-            vc=ordered(_column(zeros if vc is None else vc, np.int64, n, "vc")),
+            user=ordered(users),
+            vc=ordered(vcs),
             priority=ordered(prio),
             speed=table,
             gpu_types=tuple(gpu_types),
@@ -150,12 +167,21 @@ class Workload:
                 )
             columns = [self.gpu_types.index(t) for t in cluster.type_names]
             speed = self.speed[self.job_class][:, columns]
+            _first_bad(
+                (speed > 0).any(axis=1),
+                f"a class with a speed above 0, in the speed table, on some GPU type of the cluster "
+                f"({cluster.describe()})",
+                "job_class",
+                self.job_class,
+                self.job_id,
+            )
         with np.errstate(divide="ignore"):
             out = np.where(speed > 0, self.duration_s[:, None] / speed, np.inf)
+        able = " on which the job's class has a speed above 0"
         out[self.num_gpus[:, None] > cluster.type_gpus[None, :]] = np.inf
         _first_bad(
             np.asarray(np.isfinite(out).any(axis=1)),
-            f"a gang that fits one GPU type of the cluster ({cluster.describe()})",
+            f"a gang that fits one GPU type of the cluster ({cluster.describe()}){'' if self.speed is None else able}",
             "num_gpus",
             self.num_gpus,
             self.job_id,

@@ -39,6 +39,14 @@ def test_overrides_survive_the_round_trip(steps: int, lr: float, mode: str) -> N
         ("ppo=3", "ppo must be a mapping of settings; it is 3."),
         ("seed", "An override must look like a.b=value; got 'seed'."),
         ("env.guide.params=[1]", "env.guide.params must be a mapping; it is [1]."),
+        ("seed=-1", "seed must be >= 0; it is -1."),
+        ("train.steps=0", "train.steps must be >= 1; it is 0."),
+        ("train.val_every=-5", "train.val_every must be >= 1; it is -5."),
+        ("ppo.minibatch=0", "ppo.minibatch must be >= 1; it is 0."),
+        ("ppo.lr=.nan", "ppo.lr must be > 0; it is nan."),
+        ("ppo.gamma=1.5", "ppo.gamma must be between 0 and 1; it is 1.5."),
+        ("ppo.entropy=-0.1", "ppo.entropy must be >= 0; it is -0.1."),
+        ("network.heads=0", "network.heads must be >= 1; it is 0."),
     ],
 )
 def test_mistakes_are_one_sentence(override: str, message: str) -> None:
@@ -63,6 +71,13 @@ def test_files(tmp_path: Path) -> None:
             load(tmp_path / "bad.yaml")
     (tmp_path / "empty.yaml").write_text("")
     assert load(tmp_path / "empty.yaml") == ExperimentConfig()
+
+
+@pytest.mark.parametrize("value", ["[1,2", "2024-13-45", "'"])
+def test_an_override_that_is_not_yaml_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match="The value of the override .* is not valid YAML") as error:
+        load(overrides=[f"a={value}"])
+    assert "\n" not in str(error.value)
 
 
 def test_an_override_through_a_scalar_is_refused() -> None:

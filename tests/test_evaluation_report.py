@@ -151,6 +151,24 @@ def test_report_says_what_the_stored_structure_says(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(paths.rows_csv), table)
 
 
+def test_the_headline_arm_is_the_one_chosen_on_val_and_last_checkpoints_have_a_table(tmp_path: Path) -> None:
+    table, other = ablation(seeds=3, episodes=6), arm("mlp", "cdf")
+    last = table[table["policy"].isin([other, BEST])]
+    last = last.assign(value=last["value"].where(last["metric"] != "mean_jct_s", 2 * last["value"]))
+    paths = write_report(table, tmp_path, title="t", winners={"default": other}, last=last, resamples=100)
+    scenario = json.loads(paths.json.read_text())["scenarios"][0]
+    versus = [s for s in scenario["conclusions"] if " against SJF " in s or " against the best rule " in s]
+    assert len(versus) == 2 and all(s.startswith(f"{display(other)}, chosen on VAL, against") for s in versus)
+    (standing,) = [s for s in scenario["conclusions"] if s.startswith("Arm chosen on VAL: network=mlp, lookahead=cdf;")]
+    assert "it is worse than" in standing or "is worse than" in standing
+    judged, ended = ({r["name"]: r["score"]["value"] for r in scenario[key]} for key in ("rows", "last"))
+    assert set(ended) == {other, BEST} and ended[other] == pytest.approx(2 * judged[other])
+    text = paths.markdown.read_text()
+    block = text[text.index("### Last checkpoint") :].split("###")[1]
+    assert "vs SJF" in block and "vs best rule" in block and block.count("| **network=") == 2
+    assert len(pd.read_csv(tmp_path / "rows_last.csv")) == len(last)
+
+
 def test_inconclusive_appears_exactly_where_the_interval_holds_zero() -> None:
     report = build_report(ablation(seeds=4, episodes=6, noise=0.05), title="t", reference_arm=REFERENCE)
     found = [c for r in report.scenarios[0].rows for c in r.versus.values()]

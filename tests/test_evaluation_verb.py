@@ -40,7 +40,8 @@ def test_learned_policy_beside_the_rules(checkpoint: Path, capsys: pytest.Captur
     assert verb.main(["--checkpoint", str(checkpoint), *FEW]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == f"learned: checkpoint {checkpoint}, training seed 7."
-    assert lines[5].startswith("learned ") and lines[5].rstrip().endswith("–")
+    assert lines[2].startswith("VAL workloads also chose the checkpoint, so") and "--final" in lines[2]
+    assert lines[6].startswith("learned ") and lines[6].rstrip().endswith("–")
     sjf = next(line for line in lines if line.startswith("sjf_backfill "))
     assert sjf.endswith("better") and " % [-" in sjf
     assert any("one training seed (n = 1)" in line and "over workloads only" in line for line in lines)
@@ -57,6 +58,7 @@ def test_final_opens_report_and_counts_it(checkpoint: Path, capsys: pytest.Captu
     assert verb.main(args) == 0
     second = json.loads(capsys.readouterr().out)
     assert "REPORT opened 2 times for this checkpoint." in second["notes"]
+    assert not any("VAL" in note for note in second["notes"])
     assert first["rows"] == second["rows"]
     learned = second["rows"][0]
     assert learned["name"] == "learned" and set(learned["versus"]) == {"fifo_backfill", "sjf_backfill"}
@@ -70,8 +72,14 @@ def test_out_writes_a_report(checkpoint: Path, tmp_path: Path, capsys: pytest.Ca
     assert {f.name for f in out.iterdir()} == {
         "report.md", "report.json", "rows.csv", "intervals_default.png", "jct_cdf_default.png",
     }  # fmt: skip
-    assert "**learned**" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert "**learned**" in report and "- VAL workloads also chose the checkpoint" in report
     assert f"Written: {out / 'report.md'}, report.json, rows.csv and 2 figures." in capsys.readouterr().out
+
+
+def test_fitted_rules_on_val_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    verb.main(["--episodes", "2", "--policies", "fifo_backfill,min_min_tuned", "--json"])
+    assert "the parameters of the *_tuned rules" in json.loads(capsys.readouterr().out)["notes"][-1]
 
 
 def test_scenario_of_the_checkpoint_is_the_default(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import torch
 from rl_sched.config import ExperimentConfig, NetworkConfig
 from rl_sched.errors import CheckpointError
 from rl_sched.provenance import package_hash
-from rl_sched.rl import checkpoint
+from rl_sched.rl import checkpoint, masking
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.task import ScenarioEnvs
 from rl_sched.testing.toy_env import ToySpec, ToyVectorEnv
@@ -48,6 +48,14 @@ def test_round_trip(folder: Path) -> None:
 def test_other_weights_are_refused(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="does not reproduce its stored probe batch"):
         checkpoint.check_answers(checkpoint.read(folder), network(seed=1), folder)
+
+
+def test_another_greedy_rule_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "greedy", lambda logits, mask: masking.masked_logits(logits, mask).argmin(dim=1))
+    loaded = checkpoint.read(folder)
+    with pytest.raises(CheckpointError, match="validated with another greedy rule"):
+        checkpoint.check_answers(loaded, network(), folder)
+    checkpoint.check_answers(loaded._replace(probe_greedy=None), network(), folder)  # written before it was stored
 
 
 def test_other_observations_are_refused(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl.learned_policy import LearnedPolicy
+from rl_sched.rl.playing import acting, play
+from rl_sched.rl.task import Task
 from rl_sched.rl.training import TrainResult, train
+from rl_sched.rl.validation import Validator
 from rl_sched.scenarios import SCENARIOS
 
 EXPERIMENT = ExperimentConfig(
@@ -29,8 +33,8 @@ def test_results_are_complete_and_repeatable(run: TrainResult) -> None:
     policy = LearnedPolicy.load(run.checkpoint)
     assert policy.experiment == EXPERIMENT and policy.meta["scenario"] == "default"
     seeds = list(SCENARIOS.create("default").seeds.report[:5])
-    results = policy.evaluate_episodes("default", seeds)
-    again = policy.evaluate_episodes("default", seeds[::-1])[::-1]
+    results = [result for result, _ in policy.play_episodes("default", seeds)]
+    again = [result for result, _ in policy.play_episodes("default", seeds[::-1])][::-1]
     for one, two in zip(results, again, strict=True):
         assert one.workload_hash == two.workload_hash
         np.testing.assert_array_equal(one.finish_s, two.finish_s)
@@ -45,8 +49,25 @@ def test_results_are_complete_and_repeatable(run: TrainResult) -> None:
 def test_sampled_play_differs_from_greedy(run: TrainResult) -> None:
     policy = LearnedPolicy.load(run.last)
     seeds = list(SCENARIOS.create("default").seeds.report[:2])
-    greedy, sampled = (policy.evaluate_episodes("default", seeds, greedy=flag) for flag in (True, False))
-    assert any((a.start_s != b.start_s).any() for a, b in zip(greedy, sampled, strict=True))
+    greedy, sampled = (policy.play_episodes("default", seeds, greedy=flag) for flag in (True, False))
+    assert any((a.start_s != b.start_s).any() for (a, _), (b, _) in zip(greedy, sampled, strict=True))
+
+
+def test_returns_are_the_scenarios_whatever_was_paid_in_training(run: TrainResult) -> None:
+    policy = LearnedPolicy.load(run.checkpoint)
+    seeds = list(SCENARIOS.create("default").seeds.val[:1])
+    ((result, row),) = policy.play_episodes("default", seeds)
+    paid = dataclasses.replace(EXPERIMENT, env=dataclasses.replace(EXPERIMENT.env, reward="progress"))
+    policy.experiment = paid
+    assert policy.play_episodes("default", seeds)[0][1]["episode_return"] == row["episode_return"]
+    validator = Validator(Task.of(paid), 1, seed=1)
+    (judged,) = play(acting(policy.network), validator._env)
+    assert judged["episode_return"] == row["episode_return"] != 0 and judged["seed"] == seeds[0]
+
+
+def test_a_seed_is_played_once(run: TrainResult) -> None:
+    with pytest.raises(ConfigError, match="2 environments played 1. Use fewer"):
+        LearnedPolicy.load(run.checkpoint).play_episodes("default", [2_000_001] * 2)
 
 
 def test_validation_is_the_evaluation_of_val_seeds(run: TrainResult) -> None:
@@ -57,7 +78,7 @@ def test_validation_is_the_evaluation_of_val_seeds(run: TrainResult) -> None:
 
 def test_scenario_with_other_types_is_refused(run: TrainResult) -> None:
     with pytest.raises(CheckpointError, match="trained with job_features = .* and the scenario 'ppo-jobs' has"):
-        LearnedPolicy.load(run.checkpoint).evaluate_episodes("ppo-jobs", [2_000_001])
+        LearnedPolicy.load(run.checkpoint).play_episodes("ppo-jobs", [2_000_001])
 
 
 def test_weights_of_another_network_are_refused(run: TrainResult, tmp_path: Path) -> None:

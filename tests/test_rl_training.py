@@ -12,9 +12,11 @@ import pytest
 from rl_sched.config import EnvConfig, ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl import checkpoint
+from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.task import Task
 from rl_sched.rl.training import Progress, train
-from rl_sched.testing.toy_env import ToyVectorEnv
+from rl_sched.rl.validation import Validator
+from rl_sched.testing.toy_env import ToySpec, ToyVectorEnv
 
 TASK = Task(ToyVectorEnv)
 #: The best policy of the toy task scores 19.9, a random one 55, each +- 1 in a mean over 32 episodes.
@@ -33,6 +35,19 @@ def ray_session():  # type: ignore[no-untyped-def]
 
     with embedded_ray():
         yield
+
+
+def test_validation_plays_each_val_seed_once() -> None:
+    network = NETWORKS.load("mlp")(ToySpec(), NetworkConfig("mlp", 8), 0.0)
+    played: list[int] = []
+
+    def make_env(num_envs: int, seed: int, split: str) -> ToyVectorEnv:
+        played.append(num_envs)
+        return ToyVectorEnv(num_envs, seed, split)
+
+    Validator(Task(make_env, num_val_seeds=5), 128, seed=1)(network)
+    assert played == [5, 5]
+    assert Task.of(ExperimentConfig(scenario="ppo-jobs")).num_val_seeds == 60
 
 
 # The flat network has to learn the rule anew for every slot.
@@ -68,7 +83,7 @@ def test_what_a_run_leaves(tmp_path: Path) -> None:
     assert seen[-1].steps == result.steps >= SMALL.train.steps and seen[-1].seconds_left == 0
     assert [p.steps for p in seen] == sorted(p.steps for p in seen)
     assert seen[0].val_mean_jct_s is None and seen[-1].val_mean_jct_s is not None
-    assert seen[-1].best_val_mean_jct_s == pytest.approx(result.best_val)
+    assert seen[-1].best_val_score == pytest.approx(result.best_val)
     assert all(p.steps_per_s > 0 and 0 <= p.metrics["entropy_nats"] < 4 for p in seen)
     assert result.curve == [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert min(row["val_score"] for row in result.curve) == result.best_val

@@ -146,9 +146,7 @@ def test_three_doors(scenario: str, name: str) -> None:
     st.integers(1, 4),
     st.integers(1, 3),
 )
-def test_more_gpus_never_delay_single_gpu_jobs_under_fifo(
-    jobs: list[tuple[int, int]], gpus: int, more: int
-) -> None:
+def test_more_gpus_never_delay_single_gpu_jobs_under_fifo(jobs: list[tuple[int, int]], gpus: int, more: int) -> None:
     workload = Workload.build([a for a, _ in jobs], [d for _, d in jobs], np.ones(len(jobs)))
     few = simulate(POLICIES.create("fifo"), workload, ClusterSpec.of(gpu=gpus))
     many = simulate(POLICIES.create("fifo"), workload, ClusterSpec.of(gpu=gpus + more))

@@ -13,9 +13,9 @@ import pytest
 
 from rl_sched.config import build
 from rl_sched.errors import SweepError
-from rl_sched.sweeps import cli
+from rl_sched.sweep import sweep_main
 from rl_sched.sweeps.engine import ENVIRONMENT, RunSummary, execute
-from rl_sched.sweeps.ledger import Ledger
+from rl_sched.sweeps.ledger import LOST, Ledger
 from rl_sched.sweeps.plan import Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.tracking.spool import read_spool
@@ -38,10 +38,11 @@ def ray_for_all(repository: Path) -> Iterator[None]:
 
 
 def _plan(**change) -> Plan:
+    train = {"steps": 10 * ITERATIONS, "num_envs": 10, "val_every": 50, "checkpoint_every": 20}
     data = {
         "name": "toy",
         "question": "Does it run?",
-        "base": {"train": {"steps": 10 * ITERATIONS, "num_envs": 10, "val_every": 50, "checkpoint_every": 20}},
+        "base": {"train": train, "ppo": {"lr": 7e-4}},
         "arms": {"network.name": ["mlp", "cross_attention"]},
         "seeds": [1, 2],
         "report": {"episodes": 4, "policies": ["fifo_backfill"]},
@@ -107,6 +108,8 @@ def test_a_worker_that_always_dies_is_given_up(tmp_path: Path) -> None:
     assert _executed(ledger) == {first.id: 3, second.id: ITERATIONS}
     ends = [r["status"] for r, _ in read_spool(ledger.folder(first) / "spool.jsonl") if r["op"] == "end"]
     assert ends == ["FAILED"]
+    failure = ledger.failure(first)
+    assert failure is not None and failure.kind == LOST
 
 
 def test_search_prunes_and_completes(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def _command(tmp_path: Path, plan: Plan, *more: str) -> list[str]:
 
 def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = _plan()
-    assert cli.sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
+    assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     out = capsys.readouterr().out
     assert "fifo_backfill (rule)" in out and "network=mlp" in out and "Best on VAL, scenario default" in out
     assert "python -m rl_sched.evaluate --checkpoint" in out
@@ -156,7 +159,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
     assert "report.md" in files and "plan.json" in files and files.count("best.json") == 4
 
     # The same command again: nothing runs, the report is there, MLflow has the same runs.
-    assert cli.sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
+    assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "4 of 4 trials are finished already" in capsys.readouterr().out
     with sqlite3.connect(Store(tmp_path / "data").database) as db:
         assert db.execute("select count(*) from runs").fetchone() == (5,)
@@ -168,11 +171,11 @@ def test_sweep_does_not_notice_that_mlflow_is_away(tmp_path: Path, capsys: pytes
     data = tmp_path / "data"
     data.mkdir()
     (data / "mlflow.db").mkdir()  # no database can be made here, nor opened
-    assert cli.sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
+    assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     out = capsys.readouterr().out
     assert "MLflow is not up to date" in out and "Best on VAL" in out
     (data / "mlflow.db").rmdir()
-    assert cli.sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
+    assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "MLflow is not" not in capsys.readouterr().out
     with sqlite3.connect(data / "mlflow.db") as db:
         assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (3,)
@@ -182,4 +185,18 @@ def test_command_names_the_failure(tmp_path: Path) -> None:
     command = _command(tmp_path, _plan(seeds=[1]))
     command[command.index("rl_sched.testing.toy_trials:steady")] = "rl_sched.testing.toy_trials:broken"
     with pytest.raises(SweepError, match="ValueError: learning rate 0.0007 is not to my taste .*failed.json"):
-        cli.sweep_main(tmp_path, "test", command)
+        sweep_main(tmp_path, "test", command)
+
+
+def test_a_failed_trial_does_not_suppress_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = _plan(arms={"ppo.lr": [7e-4, 2e-2]}, seeds=[1])
+    command = _command(tmp_path, plan, "--set", "plan.max_concurrent=1")
+    command[command.index("rl_sched.testing.toy_trials:steady")] = "rl_sched.testing.toy_trials:broken_when_high"
+    with pytest.raises(SweepError, match="1 trials failed"):
+        sweep_main(tmp_path, "test", command)
+    assert "Best on VAL, scenario default" in capsys.readouterr().out
+    root = tmp_path / "data" / "sweeps" / "toy"
+    assert not (root / "report").exists(), "a variation has a report of its own"
+    text = (next(root.glob("report-????????")) / "report.md").read_text()
+    assert "This report is partial: 1 trials failed: lr=0.02; default, seed 1." in text
+    assert "| **lr=0.02** | no result |" in text and "### Last checkpoint" in text and "chosen on VAL" in text

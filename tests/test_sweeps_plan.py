@@ -20,10 +20,13 @@ PLAN = {
     "base": {"train": {"steps": 1000}},
     "arms": {"network.name": ["mlp", "cross_attention"], "env.lookahead": ["off", "cdf"]},
     "seeds": [1, 2, 3],
-    "scenarios": ["default", "ppo-jobs"],
-    "per_scenario": {"ppo-jobs": {"train": {"steps": 500}, "ppo": {"gamma": 0.9}}},
+    "scenarios": ["default", "philly"],
+    "per_scenario": {"philly": {"train": {"steps": 500}, "ppo": {"gamma": 0.9}}},
     "quick": {"base": {"train": {"steps": 10}}, "arms": {"env.lookahead": ["cdf"]}, "seeds": [1]},
 }
+
+
+SHIPPED = sorted(file.stem for file in (Path(__file__).resolve().parents[1] / "tune_configs").glob("*.yaml"))
 
 
 def _load(tmp_path: Path, change: dict | None = None, **kwargs) -> Plan:
@@ -41,7 +44,7 @@ def test_cells_are_the_product_seed_by_seed(tmp_path: Path) -> None:
     assert cells[0].experiment["env"]["lookahead"] == "off" and cells[0].experiment["seed"] == 1
     assert {(c.scenario, c.steps, c.experiment["ppo"]["gamma"]) for c in cells} == {
         ("default", 1000, 1.0),
-        ("ppo-jobs", 500, 0.9),
+        ("philly", 500, 0.9),
     }
 
 
@@ -73,7 +76,15 @@ def test_quick_and_overrides(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "none twice"),
         ({"seeds": []}, "at least one value"),
         ({"name": "a/b"}, "name must be letters"),
-        ({"objective": "beauty"}, "objective must be one of val_mean_jct_s"),
+        ({"objective": "beauty"}, "Unknown key 'objective'"),
+        ({"scenarios": ["defualt"]}, "Unknown scenario 'defualt'. Did you mean 'default'"),
+        ({"scenarios": ["ppo-jobs"]}, "'ppo-jobs' is episode_return: train it with .*--set scenario=ppo-jobs"),
+        ({"report": {"policies": ["sfj"]}}, "unknown policy 'sfj'. Did you mean 'sjf'"),
+        ({"report": {"policies": ["fifo_tuned"]}}, "unknown policy 'fifo_tuned'"),
+        ({"base": {"env": {"reward": "jtc"}}}, "Unknown reward 'jtc'. Did you mean 'jct'"),
+        ({"base": {"env": {"guide": {"policy": "minmin"}}}}, "Unknown policy 'minmin'. Did you mean 'min_min'"),
+        ({"arms": {"env.lookahead": ["pergpu"]}}, "Unknown lookahead mode 'pergpu'. Did you mean 'per_gpu'"),
+        ({"arms": {"network.name": ["mpl"]}}, "Unknown network 'mpl'. Did you mean 'mlp'"),
         ({"max_concurrent": 0}, "must be at least 1"),
         ({"search": {"ppo.lr": {"kind": "float", "low": 1}}}, "must have low <= high"),
         ({"search": {"ppo.lr": {"kind": "float", "low": 0, "high": 1, "log": True}}}, "must|above 0"),
@@ -95,13 +106,19 @@ def test_what_the_plan_varies_cannot_be_set(tmp_path: Path, key: str) -> None:
         _load(tmp_path, overrides=[f"{key}=1"])
 
 
-@pytest.mark.parametrize("name", ["ablation", "ppo"])
+@pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("quick", [False, True])
 def test_shipped_plans_are_valid(repository: Path, name: str, quick: bool) -> None:
     file = repository / "tune_configs" / f"{name}.yaml"
     plan = load_plan(file, quick=quick)
     assert plan.name == (f"{name}-quick" if quick else name)
     assert len(plan.seeds) >= (2 if quick else 3)
+    cells = [] if plan.search else plan.cells()
+    assert len({c.id for c in cells}) == len(cells)
+    if plan.search:
+        dimensions = {path: d.choices[-1] if d.choices else d.high for path, d in plan.search.items()}
+        cells = [plan.cell(arm, s, plan.seeds[0], dimensions) for arm in plan.arm_settings() for s in plan.scenarios]
+    assert len(cells) >= 1 and all(cell.steps > 0 and len(cell.id) == 16 for cell in cells)
     head = file.read_text()[:800]
     assert all(word in head for word in ("# Question", "# Command", "# Expectation"))
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rl_sched import train as train_verb
 from rl_sched import tune_rule as tune_verb
+from rl_sched.config import ExperimentConfig
 from rl_sched.errors import ConfigError
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.scenarios.base import SeedRanges
 
 TINY = [
     "--set", "train.steps=4096", "--set", "train.num_envs=16", "--set", "train.val_every=2048",
@@ -27,6 +32,7 @@ TINY = [
         ("train", ["--set", "ppo.lrr=1"], "Unknown key 'ppo.lrr'. Did you mean 'lr'?"),
         ("train", ["--config", "none.yaml"], "'none.yaml' does not exist"),
         ("train", ["--resume", "--out", "nowhere"], "There is nothing to resume"),
+        ("train", ["--set", "a=[1,2"], "'a=[1,2' is not valid YAML"),
         ("tune_rule", ["--policy", "fifo"], "has no parameters to tune"),
         ("tune_rule", ["--policy", "min_mim"], "Did you mean 'min_min'?"),
         ("tune_rule", ["--policy", "min_min", "--scenario", "defualt"], "Did you mean 'default'?"),
@@ -60,6 +66,39 @@ def test_train_leaves_a_checkpoint_and_continues(tmp_path: Path, capsys: pytest.
     with pytest.raises(Exception, match="another experiment"):
         train_verb.main([*longer, "--set", "ppo.gamma=0.5", "--out", out, "--resume"])
     assert train_verb.main([*TINY, "--out", out, "--resume"]) == 0
+    with pytest.raises(ConfigError, match="holds an earlier run: continue it with --resume, .* --overwrite"):
+        train_verb.main([*TINY, "--out", out])
+    assert (tmp_path / "run" / "last").is_dir()
+
+
+def test_an_interrupted_run_names_the_command_that_continues_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rl_sched.rl import training
+
+    seen: list[bool] = []
+
+    def stopped(experiment: ExperimentConfig, out: Path, *, resume: bool, **_: object) -> training.TrainResult:
+        seen.append(resume)
+        (out / "last").mkdir(parents=True, exist_ok=True)
+        return training.TrainResult(out / "best", out / "last", 1.0, 256, 2.0, [], stopped_early=True)
+
+    monkeypatch.setattr(training, "train", stopped)
+    out = str(tmp_path / "a run")
+    assert train_verb.main(["--set", "seed=3", "--out", out]) == 130
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("continue it: "))
+    words = shlex.split(line.removeprefix("continue it: "))
+    assert words == ["python", "-m", "rl_sched.train", "--set", "seed=3", "--out", out, "--resume"]
+    assert train_verb.main(words[3:]) == 130
+    assert train_verb.main(["--out", out, "--overwrite"]) == 130
+    assert seen == [False, True, False]
+
+
+def test_tune_rule_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = replace(SCENARIOS.create("default"), missing="The log is not here.", seeds=SeedRanges(*[range(0)] * 3))
+    monkeypatch.setattr(SCENARIOS, "create", lambda name: world)
+    with pytest.raises(ConfigError, match="The log is not here."):
+        tune_verb.main(["--policy", "min_min"])
 
 
 def test_nothing_to_resume() -> None:

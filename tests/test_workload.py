@@ -76,6 +76,28 @@ def test_bad_tables_are_refused() -> None:
         Workload.build([0], [1, 2], [1])
 
 
+@pytest.mark.parametrize("column", ["submit_s", "duration_s", "num_gpus", "job_class", "user", "vc", "priority"])
+def test_text_columns_are_refused(column: str) -> None:
+    columns: dict = {"submit_s": [0, 1], "duration_s": [1, 1], "num_gpus": [1, 1], column: ["1", "many"]}
+    with pytest.raises(WorkloadError, match=f"Column '{column}' must hold numbers: .*'many'"):
+        Workload.build(**columns)
+
+
+@pytest.mark.parametrize("column", ["job_class", "user", "vc"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.5])
+def test_numbers_of_classes_and_users_are_whole(column: str, value: float) -> None:
+    with pytest.raises(WorkloadError, match=rf"Row 1 \(job 'b'\): {column} must be a whole number; it is {value}"):
+        Workload.build([0, 1], [1, 1], [1, 1], job_id=["a", "b"], **{column: [0, value]})
+
+
+def test_a_class_that_runs_nowhere_is_named_and_not_its_gang() -> None:
+    table = Workload.build([0, 1], [1, 1], [1, 3], job_class=[0, 1], speed=[[1, 1], [1, 0]], gpu_types=("a100", "t4"))
+    with pytest.raises(WorkloadError, match="Row 1: job_class must be a class with a speed above 0, in the speed tab"):
+        table.duration_on(ClusterSpec.of(t4=8))
+    with pytest.raises(WorkloadError, match="Row 1: num_gpus must be a gang that fits .* on which the job's class"):
+        table.duration_on(ClusterSpec.of(a100=2, t4=8))
+
+
 def test_clusters() -> None:
     cluster = ClusterSpec((NodeGroup("a100", 2, 4), NodeGroup("t4", 1, 2), NodeGroup("a100", 1, 8)))
     assert cluster.type_names == ("a100", "t4")

@@ -32,6 +32,7 @@ class ScenarioReport:
     marginals: list[Marginal]
     conclusions: list[str]
     captions: list[str]
+    last: list[Row] = field(default_factory=list)  #: the arms with their last checkpoints
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,13 @@ def ablation_table(s: ScenarioReport) -> list[str]:
     return markdown_table(header, lines)
 
 
+def last_table(s: ScenarioReport) -> list[str]:
+    """The arms with their last checkpoints, best first."""
+    columns = _columns(s)
+    rows = [[_name(r), score_cell(r), *(percent(r.versus.get(other)) for other, _ in columns)] for r in s.last]
+    return markdown_table(["arm", f"{s.objective.title} [95 %]", *(title for _, title in columns)], rows)
+
+
 def metrics_table(s: ScenarioReport) -> list[str]:
     """The other metrics, averaged over runs, the same order."""
     columns = {
@@ -173,6 +180,9 @@ def to_markdown(report: Report) -> str:
             lines += [*(f"- {c}" for c in s.conclusions), ""]
         lines += [*ablation_table(s), ""]
         lines += [*(f"*{c}*\n" for c in s.captions)]
+        if s.last:
+            lines += ["### Last checkpoint", "", "Above, every training run is judged with its best checkpoint on VAL;"]
+            lines += ["here with its last one.", "", *last_table(s), ""]
         lines += _marginals(s)
         lines += ["### Other metrics (means over runs)", "", *metrics_table(s), ""]
         for name in report.figures:

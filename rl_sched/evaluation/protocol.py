@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -53,7 +52,7 @@ class EpisodePolicy(Protocol):
     experiment: ExperimentConfig
 
     def play_episodes(self, scenario: Any, seeds: Sequence[int]) -> list[tuple[RunResult, dict[str, Any]]]:
-        """The run of each seed, in their order, with statistics such as ``episode_return``."""
+        """The run of each seed, in their order, with statistics such as ``episode_return`` by the scenario's reward."""
 
 
 def baselines(scenario: Scenario, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -129,11 +128,6 @@ def run_rows(
 
 
 def _run_learned(policy: EpisodePolicy, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[RunResult], Extra]:
-    experiment = policy.experiment
-    if _own_objective(scenario) and experiment.env.reward != scenario.reward:
-        # Trained for another reward, judged by the scenario's.
-        policy = copy.copy(policy)
-        policy.experiment = replace(experiment, env=replace(experiment.env, reward=scenario.reward))
     played = policy.play_episodes(scenario, list(seeds))
     extra = {scenario.objective: [row[scenario.objective] for _, row in played]} if _own_objective(scenario) else {}
     return [result for result, _ in played], extra
@@ -200,11 +194,6 @@ def evaluate(
                 )
         rows += run_rows(results, name, scenario.name, train_seed, seeds, extra)
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def relabel(table: pd.DataFrame, policy: str, train_seed: int) -> pd.DataFrame:
-    """The rows of one policy under another name and training seed (a trial's rows under its arm's name)."""
-    return table.assign(policy=policy, train_seed=train_seed)
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:

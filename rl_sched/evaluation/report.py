@@ -44,6 +44,8 @@ def build_report(
     reference_arm: str | None = None,
     notes: Sequence[str] = (),
     costs: pd.DataFrame | None = None,
+    winners: Mapping[str, str] | None = None,
+    last: pd.DataFrame | None = None,
     resamples: int = st.RESAMPLES,
 ) -> Report:
     """Judges every policy of every scenario in a table of tidy rows.
@@ -55,23 +57,34 @@ def build_report(
         reference_arm: The arm that the others are compared with; by default the first one in the table.
         notes: Sentences to print above the tables.
         costs: One row a training run: ``arm, status ("done" or "failed"), cpu_s``, optionally ``scenario``.
+        winners: Scenario -> the arm that was chosen on VAL, of which the conclusions speak; by default the first one.
+        last: Rows of the same arms with their last checkpoints, if ``table`` holds their best ones.
         resamples: Of every bootstrap.
 
     Raises:
-        ConfigError: The table is malformed, or the reference arm is not in it.
+        ConfigError: A table is malformed, or the reference arm is not in it.
     """
-    check_table(table)
+    for rows in (table,) if last is None else (table, last):
+        check_table(rows)
     if reference_arm is not None and reference_arm not in set(table["policy"]):
         raise ConfigError(f"The reference arm must be one of {sorted(set(table['policy']))}; it is {reference_arm!r}.")
     scenarios = [
-        _scenario(str(name), rows, reference_arm, _costs_of(costs, str(name)), resamples)
+        _scenario(
+            str(name), rows, reference_arm, _costs_of(costs, str(name)), (winners or {}).get(str(name)), last, resamples
+        )
         for name, rows in table.groupby("scenario", sort=False)
     ]
     return Report(title, scenarios, list(notes))
 
 
 def _scenario(
-    name: str, table: pd.DataFrame, reference: str | None, costs: dict[str, Costs], resamples: int
+    name: str,
+    table: pd.DataFrame,
+    reference: str | None,
+    costs: dict[str, Costs],
+    winner: str | None,
+    last: pd.DataFrame | None,
+    resamples: int,
 ) -> ScenarioReport:
     objective = objective_of(table)
     plain = compare(table, objective=objective, resamples=2)  # order and names; the intervals follow below
@@ -84,7 +97,7 @@ def _scenario(
     best_rule = next((r.name for r in rules if not math.isnan(r.score.value)), None)
     others = [o for o in (reference, sjf, best_rule) if o is not None]
     if len(arms) > 1:
-        others.append(arms[0])  # the best arm against its followers
+        others.append(winner if winner in arms else arms[0])  # the headline arm against the others
     rows = compare(table, others=list(dict.fromkeys(others)), objective=objective, resamples=resamples)
     factors = dict.fromkeys(f for r in rows for f in r.factors)
     effects = [m for f in factors if (m := marginal(rows, f, objective, resamples)) is not None]
@@ -99,9 +112,26 @@ def _scenario(
         rows,
         costs,
         effects,
-        _conclusions(rows, effects, sjf, best_rule, objective),
+        _conclusions(rows, effects, winner, sjf, best_rule, objective),
         _captions(rows, episodes, objective),
+        _last_rows(name, table, last, [r for r in (sjf, best_rule) if r is not None], objective, resamples),
     )
+
+
+def _last_rows(
+    name: str,
+    table: pd.DataFrame,
+    last: pd.DataFrame | None,
+    rules: Sequence[str],
+    objective: Objective,
+    resamples: int,
+) -> list[Row]:
+    """The arms with their last checkpoints, compared with SJF and the best rule."""
+    if last is None:
+        return []
+    both = pd.concat([last[last["scenario"] == name], table[table["policy"].isin(rules)]], ignore_index=True)
+    rows = compare(both, others=list(dict.fromkeys(rules)), objective=objective, resamples=resamples)
+    return [row for row in rows if row.learned]
 
 
 def _costs_of(costs: pd.DataFrame | None, scenario: str) -> dict[str, Costs]:
@@ -120,27 +150,35 @@ def _costs_of(costs: pd.DataFrame | None, scenario: str) -> dict[str, Costs]:
     }
 
 
-def _versus_sentence(row: Row, c: Comparison, what: str, objective: Objective) -> str:
-    size = f"{display(row.name)} against {what} ({c.other}): {interval_text(c.difference_pct)} in {objective.name}"
+def _versus_sentence(name: str, c: Comparison, what: str, objective: Objective) -> str:
+    size = f"{name} against {what} ({c.other}): {interval_text(c.difference_pct)} in {objective.name}"
     return f"{size}, {c.verdict} (n = {c.difference_pct.n} {c.over})."
 
 
 def _conclusions(
-    rows: Sequence[Row], effects: Sequence[Marginal], sjf: str | None, best_rule: str | None, objective: Objective
+    rows: Sequence[Row],
+    effects: Sequence[Marginal],
+    winner: str | None,
+    sjf: str | None,
+    best_rule: str | None,
+    objective: Objective,
 ) -> list[str]:
     out = [m.conclusion for m in effects]
     learned = [r for r in rows if r.learned and not math.isnan(r.score.value)]
     if learned:
-        best = learned[0]
+        chosen = next((r for r in learned if r.name == winner), None)
+        best = chosen or learned[0]
         if len(learned) > 1:
-            out.append(_best_arm(best, learned[1:]))
+            others = [r for r in learned if r is not best]
+            out.append(_chosen_arm(best, others) if chosen else _best_arm(best, others))
+        name = display(best.name) + (", chosen on VAL," if chosen else "")
         if sjf and sjf in best.versus:
-            out.append(_versus_sentence(best, best.versus[sjf], "SJF", objective))
+            out.append(_versus_sentence(name, best.versus[sjf], "SJF", objective))
         if best_rule and best_rule != sjf and best_rule in best.versus:
             c = best.versus[best_rule]
             wins = c.verdict == "better"
             out.append(
-                _versus_sentence(best, c, "the best rule", objective)
+                _versus_sentence(name, c, "the best rule", objective)
                 + ("" if wins else " It does not beat the best rule, so it is not yet a better scheduler.")
             )
     for row in rows:
@@ -158,10 +196,23 @@ def _best_arm(best: Row, followers: Sequence[Row]) -> str:
         return f"Best arm: {name}; every other arm is worse (pairwise 95 % intervals, n = {n} {best.over})."
     if len(same) == len(followers):
         return f"Best arm: inconclusive. {name} is ahead, but no other arm can be told from it (n = {n} {best.over})."
-    shown = "; ".join(display(other) for other in same[:4]) + (
-        f" and {len(same) - 4} more arms" if len(same) > 4 else ""
-    )
-    return f"Best arm: inconclusive. {name} is ahead, but cannot be told from {shown} (n = {n} {best.over})."
+    return f"Best arm: inconclusive. {name} is ahead, but cannot be told from {_some(same)} (n = {n} {best.over})."
+
+
+def _chosen_arm(chosen: Row, others: Sequence[Row]) -> str:
+    """Says how the arm that was chosen on VAL stands among the others."""
+    against = [(r, r.versus[chosen.name]) for r in others if chosen.name in r.versus]
+    same = [r.name for r, c in against if c.difference_pct.holds_zero]
+    better = [r.name for r, c in against if c.verdict == "better"]
+    parts = [f"cannot be told from {_some(same)}"] * bool(same) + [f"is worse than {_some(better)}"] * bool(better)
+    found = " and ".join(parts) or "every other arm is worse"
+    name, n = display(chosen.name), chosen.score.n
+    return f"Arm chosen on VAL: {name}; on these workloads {'it ' * bool(parts)}{found} (n = {n} {chosen.over})."
+
+
+def _some(names: Sequence[str], limit: int = 4) -> str:
+    more = f" and {len(names) - limit} more arms" if len(names) > limit else ""
+    return "; ".join(display(name) for name in names[:limit]) + more
 
 
 def _captions(rows: Sequence[Row], episodes: int, objective: Objective) -> list[str]:
@@ -223,19 +274,28 @@ def write_report(
     curves: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     costs: pd.DataFrame | None = None,
+    winners: Mapping[str, str] | None = None,
+    last: pd.DataFrame | None = None,
     resamples: int = st.RESAMPLES_FINAL,
     draw: Draw | None = None,
 ) -> ReportPaths:
-    """Writes ``report.md``, ``report.json``, ``rows.csv`` and, with ``draw``, the figures into ``out_dir``.
+    """Writes ``report.md``, ``report.json``, the rows as CSV and, with ``draw``, the figures into ``out_dir``.
 
     Args:
-        table, title, reference_arm, notes, costs, resamples: See ``build_report``.
+        table, title, reference_arm, notes, costs, winners, last, resamples: See ``build_report``.
         out_dir: Made if it is missing.
         curves: Learning curves, one row a validation: ``arm, train_seed, steps, seconds, val_mean_jct_s``.
         draw: Draws the figures, as ``rl_sched.plots.report_figures.draw_report`` does.
     """
     report = build_report(
-        table, title=title, reference_arm=reference_arm, notes=notes, costs=costs, resamples=resamples
+        table,
+        title=title,
+        reference_arm=reference_arm,
+        notes=notes,
+        costs=costs,
+        winners=winners,
+        last=last,
+        resamples=resamples,
     )
     out_dir.mkdir(parents=True, exist_ok=True)
     figures = draw(report, table, curves, out_dir) if draw is not None else []
@@ -244,6 +304,8 @@ def write_report(
     paths.markdown.write_text(to_markdown(report))
     paths.json.write_text(json.dumps(plain(report), indent=1) + "\n")
     table.to_csv(paths.rows_csv, index=False)
+    if last is not None:
+        last.to_csv(out_dir / "rows_last.csv", index=False)
     return paths
 
 

@@ -35,9 +35,7 @@ def play(policy: Any, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[Ru
 
     # Every snapshot asks for its workload.
     remembered = replace(scenario, make=functools.cache(scenario.make))
-    env = SchedulingVectorEnv(
-        remembered, EnvConfig(lookahead="off", reward=scenario.reward), len(seeds), seeds=seeds, strict=True
-    )
+    env = SchedulingVectorEnv(remembered, EnvConfig(lookahead="off"), len(seeds), seeds=seeds, strict=True)
     obs = env.reset_raw()
     results: list[RunResult | None] = [None] * len(seeds)
     returns = np.full(len(seeds), np.nan)

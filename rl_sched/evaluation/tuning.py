@@ -35,7 +35,7 @@ class RulePlayer:
         from rl_sched.envs.vector import SchedulingVectorEnv  # gymnasium: only when something is played
 
         guide = GuideConfig(policy=policy, potential=False)
-        config = EnvConfig(lookahead="off", reward=scenario.reward, finish_times=False, guide=guide)
+        config = EnvConfig(lookahead="off", finish_times=False, guide=guide)
         self._objective = scenario.objective
         self._env = SchedulingVectorEnv(scenario, config, len(seeds), seeds=seeds)
 
@@ -63,7 +63,6 @@ class Tuned(NamedTuple):
     default_params: dict[str, float]
     val: np.ndarray
     default_val: np.ndarray
-    train_mean: float
     candidates: int
 
 
@@ -134,8 +133,8 @@ def tune(
     judge = RulePlayer(scenario, policy, list(scenario.seeds.val[:val_episodes]))
     default_val = judge.scores(rule_class(**defaults))
     finalists = sorted(tried, key=lambda item: item[0])[:FINALISTS]
-    judged = [(judge.scores(rule_class(**params)), score, params) for score, params in finalists]
-    val, score, params = min(judged, key=lambda item: sign * float(np.mean(item[0])))
+    judged = [(judge.scores(rule_class(**params)), params) for _, params in finalists]
+    val, params = min(judged, key=lambda item: sign * float(np.mean(item[0])))
     if sign * float(np.mean(default_val)) < sign * float(np.mean(val)):
-        val, score, params = default_val, tried[0][0], dict(defaults)
-    return Tuned(params, defaults, val, default_val, sign * score, candidates)
+        val, params = default_val, dict(defaults)
+    return Tuned(params, defaults, val, default_val, candidates)

@@ -1,9 +1,9 @@
 """Checkpoint folders: weights, the experiment, and a proof that both still mean the same.
 
 A folder holds ``weights.pt`` (tensors only), ``experiment.json``, ``meta.json`` and ``probe.npz``: observations of a
-short fixed play of the experiment's own environment, with the logits and values that the network gave. Loading
-checks the logits; where the environment is at hand, the observations are made anew and compared too. Nothing is
-unpickled.
+short fixed play of the experiment's own environment, with the logits and values that the network gave and the greedy
+actions. Loading checks all three; where the environment is at hand, the observations are made anew and compared too.
+Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import nn
 from rl_sched.config import ExperimentConfig, build, to_dict
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.provenance import package_hash
+from rl_sched.rl import masking
 from rl_sched.rl.rollout import EnvFactory
 
 FORMAT = 1
@@ -43,6 +44,7 @@ class Loaded(NamedTuple):
     probe_obs: Arrays  #: (P, ...) each
     probe_logits: NDArray[np.float32]  #: (P, A)
     probe_value: NDArray[np.float32]  #: (P,)
+    probe_greedy: NDArray[np.int64] | None  #: (P,) actions; None in checkpoints that do not hold them
 
 
 def probe_observations(make_env: EnvFactory) -> Arrays:
@@ -63,6 +65,10 @@ def answers(network: nn.Module, obs: Arrays) -> tuple[NDArray[np.float32], NDArr
     """Logits (P, A) and values (P,) of a network."""
     out = network({key: torch.from_numpy(part) for key, part in obs.items()})
     return out.logits.numpy(), out.value.numpy()
+
+
+def _greedy(logits: NDArray[np.float32], obs: Arrays) -> NDArray[np.int64]:
+    return masking.greedy(torch.from_numpy(logits), torch.from_numpy(obs["action_mask"])).numpy()
 
 
 def save(
@@ -89,7 +95,8 @@ def save(
     new.mkdir()
     torch.save(network.state_dict(), new / "weights.pt")
     logits, value = answers(network, probe_obs)
-    arrays: Arrays = {"logits": logits, "value": value, **{f"obs.{key}": part for key, part in probe_obs.items()}}
+    arrays: Arrays = {"logits": logits, "value": value, "greedy": _greedy(logits, probe_obs)}
+    arrays |= {f"obs.{key}": part for key, part in probe_obs.items()}
     np.savez_compressed(new / "probe.npz", **arrays)  # type: ignore[arg-type]
     (new / "experiment.json").write_text(json.dumps(to_dict(experiment), indent=2) + "\n")
     about = {"format": FORMAT, "code": package_hash(), "torch": str(torch.__version__), **meta}
@@ -145,7 +152,7 @@ def read(path: str | Path) -> Loaded:
         weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
         with np.load(folder / "probe.npz", allow_pickle=False) as arrays:
             probe = {key: arrays[key] for key in arrays.files}
-        logits, value = probe.pop("logits"), probe.pop("value")
+        logits, value, greedy = probe.pop("logits"), probe.pop("value"), probe.pop("greedy", None)
     except ConfigError as error:
         raise CheckpointError(f"The checkpoint {str(folder)!r} was made by another version: {error}") from None
     except Exception as error:  # damaged files fail in many ways: zip, pickle, JSON, KeyError, ...
@@ -157,14 +164,14 @@ def read(path: str | Path) -> Loaded:
             "Train again."
         )
     probe_obs = {key.removeprefix("obs."): part for key, part in probe.items()}
-    return Loaded(experiment, weights, meta, probe_obs, logits, value)
+    return Loaded(experiment, weights, meta, probe_obs, logits, value, greedy)
 
 
 def check_answers(loaded: Loaded, network: nn.Module, where: object) -> None:
-    """Proves that the network computes what it computed when it was stored.
+    """Proves that the network computes, and greedy play decides, what they did when the checkpoint was written.
 
     Raises:
-        CheckpointError: Some logit or value differs by more than the tolerance.
+        CheckpointError: Some logit or value differs by more than the tolerance, or some greedy action differs.
     """
     try:
         logits, value = answers(network, loaded.probe_obs)
@@ -175,6 +182,14 @@ def check_answers(loaded: Loaded, network: nn.Module, where: object) -> None:
         raise CheckpointError(
             f"The checkpoint {where} does not reproduce its stored probe batch: the network's code or its files have "
             "changed since it was written. Train again, or use the version of the code that wrote it."
+        )
+    # From the stored logits: the rule alone is compared, not rounding at a tie.
+    if loaded.probe_greedy is not None and not np.array_equal(
+        _greedy(loaded.probe_logits, loaded.probe_obs), loaded.probe_greedy
+    ):
+        raise CheckpointError(
+            f"The checkpoint {where} was validated with another greedy rule: from its stored logits other actions "
+            "follow now. Train again, or use the version of the code that wrote it."
         )
 
 

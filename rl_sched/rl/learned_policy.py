@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from rl_sched.config import ExperimentConfig
@@ -17,7 +15,7 @@ from rl_sched.errors import CheckpointError
 from rl_sched.rl import checkpoint, runtime
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.playing import acting, play
-from rl_sched.rl.task import ScenarioEnvs
+from rl_sched.rl.task import ScenarioEnvs, judged
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.result import RunResult
@@ -68,37 +66,31 @@ class LearnedPolicy:
             checkpoint.check_observations(loaded, ScenarioEnvs(experiment), repr(str(path)))
         return cls(experiment, network, spec, loaded.meta)
 
-    def act(self, obs: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-        """Greedy actions (n,) for n observations of a ``SchedulingVectorEnv``."""
-        return acting(self.network)(obs)
-
-    def evaluate_episodes(self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True) -> list[RunResult]:
-        """Plays one episode per workload seed, many at once.
+    def play_episodes(
+        self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True
+    ) -> list[tuple[RunResult, dict[str, Any]]]:
+        """Plays one episode per workload seed, many at once, paid by the scenario's own reward.
 
         Args:
             scenario: Where to play; it must have the GPU types the network was trained for, and for ``mlp`` the same
                 window and number of GPUs.
-            seeds: Workload seeds.
-            greedy: Take the most probable action; else draw one.
+            seeds: Workload seeds, each of them once.
+            greedy: Wait if that is at least as probable as all starts together, else take the most probable start.
+                Otherwise draw an action.
 
         Returns:
-            One result per seed, in their order.
+            Per seed, in their order, the run and the environment's statistics (return, no-op share, ...).
 
         Raises:
             CheckpointError: The scenario's observations do not fit the network.
+            ConfigError: A seed is there twice.
         """
-        return [result for result, _ in self.play_episodes(scenario, seeds, greedy)]
-
-    def play_episodes(
-        self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True
-    ) -> list[tuple[RunResult, dict[str, Any]]]:
-        """As ``evaluate_episodes``, with the environment's statistics of each episode (return, no-op share, ...)."""
         act = acting(self.network, greedy=greedy)
         where = SCENARIOS.create(scenario) if isinstance(scenario, str) else scenario
         out: list[tuple[RunResult, dict[str, Any]]] = []
         for start in range(0, len(seeds), MAX_ENVS):
             part = list(seeds[start : start + MAX_ENVS])
-            env = SchedulingVectorEnv(where, self.experiment.env, len(part), seeds=part)
+            env = SchedulingVectorEnv(where, judged(self.experiment.env), len(part), seeds=part)
             self._check_fit(env.spec_obs, where.name)
             results: dict[int, RunResult] = {}
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rl_sched.errors import ConfigError
 from rl_sched.rl import masking
 from rl_sched.rl.rollout import RawVectorEnv
 
@@ -22,7 +23,8 @@ def acting(network: nn.Module, *, greedy: bool = True, seed: int = 0) -> Act:
 
     Args:
         network: A network of the NETWORKS table.
-        greedy: Take the most probable action; else draw one.
+        greedy: Decide by ``masking.greedy``: wait if that is at least as probable as all starts together, else the
+            most probable start. Otherwise draw an action.
         seed: Of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -49,6 +51,9 @@ def play(act: Act, env: RawVectorEnv, on_end: Callable[[int], None] | None = Non
 
     Returns:
         The statistics of the N episodes, by environment.
+
+    Raises:
+        ConfigError: Two environments played the same workload: there are more environments than seeds.
     """
     obs = env.reset_raw()
     env.pop_finished()
@@ -68,4 +73,10 @@ def play(act: Act, env: RawVectorEnv, on_end: Callable[[int], None] | None = Non
                 if on_end is not None:
                     on_end(e)
         playing = np.array([e for e in playing if e not in rows], dtype=np.int64)
+    num_seeds = len({row["seed"] for row in rows.values()})
+    if num_seeds < env.num_envs:
+        raise ConfigError(
+            f"One episode an environment needs as many workload seeds; {env.num_envs} environments played {num_seeds}. "
+            "Use fewer environments."
+        )
     return [rows[e] for e in range(env.num_envs)]

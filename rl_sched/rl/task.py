@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from rl_sched.config import ExperimentConfig
+from rl_sched.config import EnvConfig, ExperimentConfig
 from rl_sched.rl.rollout import EnvFactory, RawVectorEnv
 
 
@@ -18,6 +18,7 @@ class Task:
     make_env: EnvFactory
     objective: str = "mean_jct_s"  #: a column of the statistics of finished episodes
     maximize: bool = False
+    num_val_seeds: int | None = None  #: VAL workloads there are; None = any number
 
     def score(self, episodes: list[dict[str, Any]]) -> float:
         """Mean objective of finished episodes; an episode without one (unfinished jobs) makes it infinitely bad."""
@@ -44,16 +45,25 @@ class Task:
         missing = scenario.available()
         if missing:
             raise ConfigError(missing)
-        return cls(ScenarioEnvs(experiment), scenario.objective, scenario.maximize)
+        return cls(ScenarioEnvs(experiment), scenario.objective, scenario.maximize, len(scenario.seeds.val))
+
+
+def judged(env: EnvConfig) -> EnvConfig:
+    """The same observations, paid by the scenario's own reward: returns are comparable, whatever paid in training."""
+    return replace(env, reward=None)
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioEnvs:
-    """The environments of an experiment (a class, not a closure: RLlib stores it in its checkpoints)."""
+    """The environments of an experiment (a class, not a closure: RLlib stores it in its checkpoints).
+
+    The experiment's reward pays on TRAIN only.
+    """
 
     experiment: ExperimentConfig
 
     def __call__(self, num_envs: int, seed: int, split: str) -> RawVectorEnv:
         from rl_sched.envs.vector import SchedulingVectorEnv
 
-        return SchedulingVectorEnv(self.experiment.scenario, self.experiment.env, num_envs, seed, split)
+        env = self.experiment.env if split == "train" else judged(self.experiment.env)
+        return SchedulingVectorEnv(self.experiment.scenario, env, num_envs, seed, split)

@@ -33,7 +33,6 @@ class Progress:
     steps_per_s: float
     seconds_left: float
     val_mean_jct_s: float | None  #: of the newest validation
-    best_val_mean_jct_s: float | None  #: of the best checkpoint
     noop_share: float | None  #: of the newest validation
     greedy_minus_sampled_frac: float | None
     metrics: dict[str, float]  #: of this update (losses, entropy, ...); after a validation also ``val_*``
@@ -41,7 +40,6 @@ class Progress:
     val_score: float | None = None  #: objective of the newest validation
     best_val_score: float | None = None
     validated: bool = False  #: this update was followed by a validation
-    last_checkpoint: Path | None = None  #: set when ``last`` was written after this update
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,6 @@ class _Standing:
 
     seconds: float = 0.0
     best_score: float | None = None
-    best_mean_jct_s: float | None = None
     val: Validation | None = None
     curve: list[dict[str, Any]] = field(default_factory=list)
 
@@ -165,19 +162,18 @@ class _Run:
         validated = finished or _crossed(before, steps, train.val_every)
         if validated:
             metrics.update(self._validate(metrics))
-        saved = finished or _crossed(before, steps, train.checkpoint_every)
-        if saved:
+        if finished or _crossed(before, steps, train.checkpoint_every):
             self._save_last()
         if on_progress is None:
             return True
-        return on_progress(self._progress(metrics, validated, saved))
+        return on_progress(self._progress(metrics, validated))
 
     def _validate(self, metrics: dict[str, float]) -> dict[str, float]:
         now = self.standing
         now.val = val = self.validator(self.algo.network)
         row = {f"val_{key}": value for key, value in val._asdict().items()}
         if self.task.better(val.score, now.best_score):
-            now.best_score, now.best_mean_jct_s = val.score, val.mean_jct_s
+            now.best_score = val.score
             self._save(self.best)
         now.curve.append(_plain({"steps": self.algo.steps, "seconds": self._seconds(), **row, **metrics}))
         self.curve_file.parent.mkdir(parents=True, exist_ok=True)
@@ -185,7 +181,7 @@ class _Run:
             file.write(json.dumps(now.curve[-1]) + "\n")
         return row
 
-    def _progress(self, metrics: dict[str, float], validated: bool, saved: bool) -> Progress:
+    def _progress(self, metrics: dict[str, float], validated: bool) -> Progress:
         now, steps = self.standing, self.algo.steps
         rate = steps / max(self._seconds(), 1e-9)
         return Progress(
@@ -194,7 +190,6 @@ class _Run:
             steps_per_s=metrics["steps_per_s"],
             seconds_left=max(0, self.total - steps) / max(rate, 1e-9),
             val_mean_jct_s=now.val.mean_jct_s if now.val else None,
-            best_val_mean_jct_s=now.best_mean_jct_s,
             noop_share=now.val.noop_share if now.val else None,
             greedy_minus_sampled_frac=now.val.greedy_minus_sampled_frac if now.val else None,
             metrics=metrics,
@@ -202,7 +197,6 @@ class _Run:
             val_score=now.val.score if now.val else None,
             best_val_score=now.best_score,
             validated=validated,
-            last_checkpoint=self.last if saved else None,
         )
 
     def _seconds(self) -> float:
@@ -220,7 +214,7 @@ class _Run:
             "spec": dict(self.algo.runner.env.spec_obs._asdict()),
             "objective": self.task.objective,
             "val": _plain(now.val._asdict()) if now.val else None,
-            **_plain({"best_score": now.best_score, "best_mean_jct_s": now.best_mean_jct_s}),
+            **_plain({"best_score": now.best_score}),
         }
         checkpoint.save(folder, self.experiment, self.algo.network, self.probe, meta, extra)
 
@@ -239,13 +233,13 @@ class _Run:
             raise CheckpointError(f"{str(self.last)!r} holds no state to resume from. Train without resuming.")
         self.algo.resume(str(state.resolve()))
         now, meta = self.standing, loaded.meta
-        now.seconds, now.best_score, now.best_mean_jct_s = meta["seconds"], meta["best_score"], meta["best_mean_jct_s"]
+        now.seconds, now.best_score = meta["seconds"], meta["best_score"]
         if meta["val"]:
             now.val = Validation(**{key: math.nan if value is None else value for key, value in meta["val"].items()})
         if self.best.exists():  # it may be newer than ``last``
             newest = checkpoint.read(self.best).meta
             if newest["best_score"] is not None:
-                now.best_score, now.best_mean_jct_s = newest["best_score"], newest["best_mean_jct_s"]
+                now.best_score = newest["best_score"]
         if self.curve_file.exists():
             rows = [json.loads(line) for line in self.curve_file.read_text().splitlines() if line.endswith("}")]
             now.curve = [row for row in rows if row["steps"] <= self.algo.steps]

@@ -27,10 +27,12 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Plays the first ``episodes`` VAL seeds, the same ones every time."""
+    """Plays the first ``episodes`` VAL seeds (all, if there are fewer) once each, the same ones every time."""
 
     def __init__(self, task: Task, episodes: int, seed: int) -> None:
         self._task, self._seed = task, seed
+        if task.num_val_seeds is not None:
+            episodes = min(episodes, task.num_val_seeds)
         self._env = task.make_env(episodes, seed, "val")
         self._few = min(episodes, SAMPLED_EPISODES)
         self._sampled_env = task.make_env(self._few, seed, "val")

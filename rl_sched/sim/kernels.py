@@ -1,9 +1,9 @@
 """The kernels: everything that ever moves a simulated cluster goes through these functions.
 
 Order of events with equal times: completions, then arrivals in workload order, then decisions. ``one_start`` worlds
-process one event per decision; with ``heapq_ties`` in the order of a heap on (time, kind), arrivals first. Functions take
-``s`` (``record.Views``) and ``e``, the number of the record; the public ones take the views as positional arguments,
-since a tuple of arrays is slow to hand over from Python.
+process one event per decision; with ``heapq_ties`` in the order of a heap on (time, kind), arrivals first.
+Functions take ``s`` (``record.Views``) and ``e``, the number of the record; the public ones take the views as
+positional arguments, since a tuple of arrays is slow to hand over from Python.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ ENVIRONMENT = {
 }
 #: Trials exchange nothing through Ray's object store; its default is a third of the machine's memory.
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
+#: Shortest time between two looks at how far the sweep is: a search asks its database.
+SHOW_EVERY_S = 1.0
 
 
 @dataclass
@@ -49,12 +51,6 @@ class RunSummary:
     interrupted: bool = False
     failures: list[tuple[Cell, Failure]] = field(default_factory=list)
     lost: list[Cell] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def stopped_by(self) -> tuple[Cell, Failure] | None:
-        """The first failure, if any."""
-        return self.failures[0] if self.failures else None
 
 
 def make_source(plan: Plan, scenarios: list[str], ledger: Ledger) -> Source:
@@ -82,7 +78,6 @@ def execute(
     Returns:
         How it ended; what was measured is in the ledger.
     """
-    begin_s = time.monotonic()
     source = make_source(plan, scenarios, ledger)
     amount = source.amount()
     if amount.done >= amount.total:
@@ -102,7 +97,14 @@ def execute(
             interruption.on_first = coordinator.stop
             best = _best_done(plan, scenarios, ledger) if not plan.search else {}
 
+            shown_s = float("-inf")
+
             def show(force: bool = False) -> None:
+                nonlocal shown_s
+                now_s = time.monotonic()
+                if not force and now_s - shown_s < SHOW_EVERY_S:
+                    return
+                shown_s = now_s
                 for cell, value in coordinator.vals.values():
                     if cell.scenario not in best or value < best[cell.scenario][1]:
                         best[cell.scenario] = (display(cell.arm), value)
@@ -138,7 +140,7 @@ def execute(
             progress.close()
     if coordinator.crash is not None:
         raise coordinator.crash
-    return RunSummary(interruption.seen, coordinator.failures, coordinator.lost, time.monotonic() - begin_s)
+    return RunSummary(interruption.seen, coordinator.failures, coordinator.lost)
 
 
 @dataclass

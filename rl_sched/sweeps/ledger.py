@@ -3,7 +3,8 @@
 - ``ROOT/.lock``: held by the one driver that runs this sweep
 - ``ROOT/cells/ID/cell.json``: every setting of the cell
 - ``ROOT/cells/ID/done.json``: its outcome, written before anyone is told: the cell never runs again
-- ``ROOT/cells/ID/failed.json``: an exception in the trial's body: the cell runs again with the next command
+- ``ROOT/cells/ID/failed.json``: an exception in the trial's body, or its process died too often: the cell runs again
+  with the next command
 - ``ROOT/cells/ID/stopped.json``: a search has pruned it
 - ``ROOT/cells/ID/spool.jsonl``: everything it measured
 - and what the trial's body writes: checkpoints, rows of the report
@@ -32,7 +33,7 @@ class Outcome:
     """What a finished trial returns.
 
     Attributes:
-        objective: The plan's objective on VAL: what configurations and checkpoints are chosen by, the smallest first.
+        objective: Mean JCT on VAL: what configurations and checkpoints are chosen by, the smallest first.
         metrics: Final numbers with units in their names, e.g. ``report/mean_jct_s``.
         steps: Environment steps in all.
         seconds: Wall-clock seconds of training in all.
@@ -50,11 +51,15 @@ class Outcome:
     cpu_s: float = 0.0
 
 
+#: ``Failure.kind`` of a cell whose process died too often.
+LOST = "ProcessDied"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception in a trial's body."""
+    """An exception in a trial's body, or the death of its process."""
 
-    kind: str  #: name of the exception's type
+    kind: str  #: name of the exception's type, or ``LOST``
     message: str
     traceback: str
 
@@ -86,7 +91,7 @@ class Ledger:
         return read_outcome(self.folder(cell))
 
     def failure(self, cell: Cell) -> Failure | None:
-        """Why a cell's body failed, or None if it did not."""
+        """Why a cell failed, or None if it did not."""
         data = read_json(self.folder(cell) / "failed.json")
         return Failure(**data) if data else None
 
@@ -152,10 +157,15 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a JSON object as ``write_text`` does."""
+    write_text(path, json.dumps(data, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
     """Writes a file that is either whole or not there, also after a power cut."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     with fresh.open("w") as file:
-        json.dump(data, file, indent=1)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(fresh, path)

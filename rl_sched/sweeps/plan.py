@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from rl_sched.config import ExperimentConfig, apply_overrides, build, content_id, read_yaml, to_dict
+from rl_sched.envs import LOOKAHEADS, REWARDS
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.comparison import display
-
-#: What trials return to be judged by, on VAL seeds.
-OBJECTIVES = ("val_mean_jct_s",)
+from rl_sched.evaluation.protocol import TUNED
+from rl_sched.evaluation.scores import MEAN_JCT
+from rl_sched.policies import POLICIES
+from rl_sched.registry import did_you_mean
+from rl_sched.rl.networks import NETWORKS
+from rl_sched.scenarios import SCENARIOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,6 @@ class Plan:
     per_scenario: dict[str, dict[str, Any]] = field(default_factory=dict)  #: scenario -> settings over ``base``
     search: dict[str, Distribution] = field(default_factory=dict)  #: dotted setting -> what Optuna may try
     budget: Budget = field(default_factory=Budget)
-    objective: str = OBJECTIVES[0]  #: what a trial is judged by; the smallest is best
     report: Report = field(default_factory=Report)
     max_concurrent: int = 2  #: trials at a time, one CPU each
     quick: dict[str, Any] = field(default_factory=dict)  #: what --quick changes in this plan
@@ -116,7 +119,11 @@ class Plan:
 
     @property
     def sweep_id(self) -> str:
-        """Identifies what a trial of this sweep is: more seeds, scenarios or arms extend the same sweep."""
+        """Identifies what a trial of this sweep is.
+
+        More scenarios or arms extend the same sweep, and so do more seeds, except in a search: what it has judged
+        already stays judged by the seeds it had.
+        """
         parts = {"name": self.name, "base": self.base, "per_scenario": self.per_scenario, "set": list(self.overrides)}
         search = {path: to_dict(dimension) for path, dimension in self.search.items()}
         return content_id({**parts, "search": search, "episodes": self.report.episodes})
@@ -181,8 +188,6 @@ def _check(plan: Plan) -> None:
             raise ConfigError(f"{field_name} must list at least one value and none twice; it is {list(values)!r}.")
     if plan.max_concurrent < 1 or plan.report.episodes < 1 or plan.budget.configurations < 1:
         raise ConfigError("max_concurrent, report.episodes and budget.configurations must be at least 1.")
-    if plan.objective not in OBJECTIVES:
-        raise ConfigError(f"objective must be one of {', '.join(OBJECTIVES)}; it is {plan.objective!r}.")
     for path, values in plan.arms.items():
         if not values:
             raise ConfigError(f"arms.{path} must list at least one value.")
@@ -198,10 +203,36 @@ def _check(plan: Plan) -> None:
     arms, reference = plan.arm_settings(), plan.report.reference
     if reference is not None and reference not in arms:
         raise ConfigError(f"report.reference must be one of the arms {', '.join(arms)}; it is {reference!r}.")
+    for scenario in plan.scenarios:
+        _check_scenario(plan, scenario)
     lowest = {path: (d.choices[0] if d.choices else d.low) for path, d in plan.search.items()}
+    choices = [{path: choice} for path, d in plan.search.items() for choice in d.choices]
     for settings in arms.values():
         for scenario in plan.scenarios:
-            plan.experiment(scenario, plan.seeds[0], {**settings, **lowest})
+            for change in choices or [{}]:
+                _check_names(plan.experiment(scenario, plan.seeds[0], {**settings, **lowest, **change}))
+
+
+def _check_scenario(plan: Plan, name: str) -> None:
+    scenario = SCENARIOS.create(name)
+    if scenario.objective != MEAN_JCT.metric:
+        raise ConfigError(
+            f"A sweep judges by {MEAN_JCT.metric}, so every scenario's objective must be that; the objective of "
+            f"{name!r} is {scenario.objective}: train it with `python -m rl_sched.train --set scenario={name}`."
+        )
+    known = [*POLICIES, *(f"{rule}{TUNED}" for rule in scenario.tuned)]
+    for policy in plan.report.policies:
+        if policy not in known:
+            raise ConfigError(f"report.policies: unknown policy {policy!r}. {did_you_mean(policy, known)}")
+
+
+def _check_names(experiment: ExperimentConfig) -> None:
+    """Looks up what would otherwise be found missing in a worker."""
+    NETWORKS[experiment.network.name]
+    LOOKAHEADS[experiment.env.lookahead]
+    for table, name in ((REWARDS, experiment.env.reward), (POLICIES, experiment.env.guide.policy)):
+        if name is not None:
+            table[name]
 
 
 def arm_name(settings: Mapping[str, Any]) -> str:

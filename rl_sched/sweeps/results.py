@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +18,10 @@ from rl_sched.evaluation.protocol import baselines, choose_seeds, evaluate
 from rl_sched.evaluation.report import Draw, ReportPaths, write_report
 from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
-from rl_sched.sweeps.ledger import Ledger
+from rl_sched.sweeps.ledger import Ledger, write_text
 from rl_sched.sweeps.plan import Cell, Plan
-from rl_sched.sweeps.trial import CURVE, ROWS_BEST, ROWS_LAST
+from rl_sched.sweeps.trial import CURVE, ROWS_BEST, ROWS_LAST, judge
+from rl_sched.tracking.spool import JsonlSpool
 
 
 class Candidate(NamedTuple):
@@ -30,7 +31,6 @@ class Candidate(NamedTuple):
     scenario: str
     searched: dict[str, Any]
     done: list[Cell]
-    failed: int
     cpu_s: float
     value: float  #: mean over training seeds of the best VAL score
 
@@ -61,10 +61,9 @@ def candidates(plan: Plan, scenarios: Sequence[str], ledger: Ledger) -> list[Can
             cells = [plan.cell(arm, scenario, seed, searched) for seed in plan.seeds]
             done = [(cell, outcome) for cell in cells if (outcome := ledger.outcome(cell)) is not None]
             if done:
-                failed = sum(ledger.failure(cell) is not None for cell in cells)
                 cpu_s = sum(outcome.cpu_s for _, outcome in done)
                 value = statistics.fmean(outcome.objective for _, outcome in done)
-                found.append(Candidate(arm, scenario, searched, [cell for cell, _ in done], failed, cpu_s, value))
+                found.append(Candidate(arm, scenario, searched, [cell for cell, _ in done], cpu_s, value))
     return found
 
 
@@ -87,37 +86,51 @@ def best_of(found: Sequence[Candidate], ledger: Ledger) -> list[Best]:
 
 
 def report_sweep(
-    plan: Plan, found: Sequence[Candidate], ledger: Ledger, *, notes: Sequence[str], draw: Draw | None
+    plan: Plan,
+    found: Sequence[Candidate],
+    ledger: Ledger,
+    folder: Path,
+    *,
+    winners: Mapping[str, str],
+    failed: Sequence[Cell],
+    notes: Sequence[str],
+    draw: Draw | None,
 ) -> ReportPaths:
     """Evaluates the rules, joins them with the rows of all finished trials, and writes the report.
 
     Args:
         plan: The plan.
         found: At least one candidate.
-        ledger: The sweep's folder; the report goes to ``report/`` in it.
+        ledger: The sweep's folder.
+        folder: Where the report goes.
+        winners: Scenario -> arm chosen on VAL.
+        failed: Cells that failed.
         notes: Sentences above the tables.
         draw: Draws the figures.
     """
+    for c in found:
+        for cell in c.done:
+            _judge_once(cell, ledger)
     best, last = _rows(found, ledger, ROWS_BEST), _rows(found, ledger, ROWS_LAST)
     rules = [_rule_rows(plan, scenario, ledger) for scenario in dict.fromkeys(c.scenario for c in found)]
     costs = pd.DataFrame(
         [(c.arm, c.scenario, "done", c.cpu_s / len(c.done)) for c in found for _ in c.done]
-        + [(c.arm, c.scenario, "failed", 0.0) for c in found for _ in range(c.failed)],
+        + [(cell.arm, cell.scenario, "failed", 0.0) for cell in failed],
         columns=["arm", "scenario", "status", "cpu_s"],
     )
     arms = {c.arm for c in found}
-    paths = write_report(
+    return write_report(
         pd.concat([best, *rules], ignore_index=True),
-        ledger.root / "report",
+        folder,
         title=f"Sweep {plan.name}",
         reference_arm=plan.report.reference if plan.report.reference in arms else None,
         curves=_curves(found, ledger),
-        notes=[plan.question, *notes, *_searched_notes(found), *_last_note(best, last)],
+        winners=winners,
+        last=last,
+        notes=[plan.question, *notes, *_searched_notes(found), *_code_notes(found, ledger)],
         costs=costs,
         draw=draw,
     )
-    last.to_csv(paths.markdown.with_name("rows_last.csv"), index=False)
-    return paths
 
 
 def console_table(paths: ReportPaths) -> str:
@@ -135,7 +148,7 @@ def console_table(paths: ReportPaths) -> str:
     return "\n\n".join(blocks)
 
 
-def note_text(plan: Plan, paths: ReportPaths, limit: int = 7500) -> str:
+def note_text(paths: ReportPaths, limit: int = 7500) -> str:
     """The beginning of the report without its figures, short enough for MLflow's description of a run."""
     lines = [line for line in paths.markdown.read_text().splitlines() if not line.startswith("![")]
     text = ""
@@ -172,7 +185,7 @@ def _rule_rows(plan: Plan, scenario: str, ledger: Ledger) -> pd.DataFrame:
             baselines(problem, names), problem, choose_seeds(problem, "report", plan.report.episodes, at_most=True)
         )
         file.parent.mkdir(exist_ok=True)
-        table.to_csv(file, index=False)
+        write_text(file, table.to_csv(index=False))
     return pd.read_csv(file)
 
 
@@ -194,19 +207,30 @@ def _searched_notes(found: Sequence[Candidate]) -> list[str]:
     ]
 
 
-def _last_note(best: pd.DataFrame, last: pd.DataFrame) -> list[str]:
-    """Says how far the last checkpoints are from those chosen on VAL."""
-
-    def means(table: pd.DataFrame) -> pd.Series:
-        return table[table["metric"] == "mean_jct_s"].groupby(["scenario", "policy"])["value"].mean()
-
-    change = (100 * (means(last) / means(best) - 1)).dropna()
-    if change.empty:
+def _code_notes(found: Sequence[Candidate], ledger: Ledger) -> list[str]:
+    """Says so if the training runs were not all made by the code that writes the report."""
+    hashes = [ledger.code_hash(cell) for c in found for cell in c.done]
+    old = [code for code in hashes if code != package_hash()]
+    if not old:
         return []
     return [
-        "Arms are judged with the checkpoint that was best on VAL. With the last checkpoints instead, their mean JCT "
-        f"changes by {change.min():+.1f} % to {change.max():+.1f} % (rows_last.csv)."
+        f"{len(old)} of {len(hashes)} training runs were made by another version of the code than the present one "
+        f"({package_hash()}): {', '.join(sorted(set(old)))}."
     ]
+
+
+def _judge_once(cell: Cell, ledger: Ledger) -> None:
+    """Opens REPORT for a cell that a search chose, unless its rows are there; its run gets the figures too."""
+    folder = ledger.folder(cell)
+    if (folder / ROWS_BEST).is_file() and (folder / ROWS_LAST).is_file():
+        return
+    metrics = judge(cell, folder)
+    spool = JsonlSpool(folder / "spool.jsonl")
+    run = spool.start_run(cell.id, name=cell.title, kind="trial")
+    spool.log_metrics(run, metrics, cell.steps)
+    spool.log_file(run, folder / ROWS_BEST)
+    spool.end_run(run, "FINISHED")
+    spool.close()
 
 
 def _interval(estimate: dict[str, float | None], spec: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from rl_sched.sweeps.ledger import Failure, Ledger, write_json
+from rl_sched.sweeps.ledger import LOST, Failure, Ledger, write_json
 from rl_sched.sweeps.plan import Cell
 from rl_sched.sweeps.source import Source
 from rl_sched.tracking.spool import JsonlSpool
@@ -178,6 +178,8 @@ class Coordinator(Searcher):
             return
         self._say(f"The process of trial {cell.title} died again; the trial is given up.")
         self.lost.append(cell)
+        failure = Failure(LOST, "its process died again and again (out of memory?)", "")
+        write_json(self.ledger.folder(cell) / "failed.json", dataclasses.asdict(failure))
         self.source.on_failed(cell)
         # Its worker is dead, so its spool is ours to close.
         spool = JsonlSpool(self.ledger.folder(cell) / "spool.jsonl")

@@ -37,7 +37,7 @@ class SweepTracking:
         key = f"{plan.name}-{plan.sweep_id}"
         tags = {"sweep": key, "code": package_hash(), "mlflow.note.content": plan.question}
         self.run = self._spool.start_run(key, name=plan.name, kind="sweep", tags=tags)
-        self._spool.log_params(self.run, {"name": plan.name, "objective": plan.objective, "base": plan.base})
+        self._spool.log_params(self.run, {"name": plan.name, "base": plan.base})
         file = ledger.root / "plan.json"
         write_json(file, to_dict(plan))
         self._spool.log_file(self.run, file)

@@ -1,4 +1,7 @@
-"""The body of a real trial: train, then judge the best and the last checkpoint on REPORT workloads, greedily."""
+"""The body of a real trial: train, then judge the best and the last checkpoint on REPORT workloads, greedily.
+
+In a search, REPORT is not for choosing: only the configuration that it chose is judged, at the end of the sweep.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rl_sched.config import ExperimentConfig, build
-from rl_sched.sweeps.ledger import Outcome
+from rl_sched.errors import SweepError
+from rl_sched.sweeps.ledger import Outcome, write_text
 from rl_sched.sweeps.plan import Cell
 from rl_sched.sweeps.worker import VAL_METRIC, Report
 
@@ -29,14 +33,12 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
         report: Told of progress.
 
     Returns:
-        The best VAL score as objective, and every metric on REPORT as ``report/NAME`` (best checkpoint) and
-        ``report_last/NAME`` (last checkpoint).
+        The best VAL score as objective, and, unless a search made the cell, what ``judge`` returns.
+
+    Raises:
+        SweepError: Training ended before its last step.
     """
-    from rl_sched.evaluation.openings import record_opening
-    from rl_sched.evaluation.protocol import choose_seeds, evaluate, summary
-    from rl_sched.rl.learned_policy import LearnedPolicy
     from rl_sched.rl.training import train
-    from rl_sched.scenarios import SCENARIOS
 
     experiment = build(ExperimentConfig, cell.experiment)
 
@@ -48,30 +50,47 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
         return True
 
     result = train(experiment, folder / "train", on_progress=on_progress, resume=True)
-    pd.DataFrame(result.curve).to_csv(folder / CURVE, index=False)
+    if result.stopped_early:
+        raise SweepError(
+            f"A trial must train to its last step; it was stopped after {result.steps:,} of {cell.steps:,}. "
+            "Repeat the command: it goes on from the checkpoint."
+        )
+    write_text(folder / CURVE, pd.DataFrame(result.curve).to_csv(index=False))
+    metrics = {"time/train_s": result.seconds}
+    checkpoint = str(result.checkpoint.resolve().relative_to(folder.resolve()))
+    files: tuple[str, ...] = (checkpoint, CURVE)
+    if not cell.searched:
+        metrics |= judge(cell, folder)
+        files = (checkpoint, ROWS_BEST, CURVE)
+    return Outcome(result.best_val, metrics, result.steps, result.seconds, checkpoint, files)
+
+
+def judge(cell: Cell, folder: Path) -> dict[str, float]:
+    """Evaluates both checkpoints of a trained cell on REPORT and writes their rows; each is an opening of REPORT.
+
+    Args:
+        cell: A cell whose training has ended.
+        folder: Its folder.
+
+    Returns:
+        Every metric as ``report/NAME`` (best checkpoint) and ``report_last/NAME`` (last checkpoint).
+    """
+    from rl_sched.evaluation.openings import record_opening
+    from rl_sched.evaluation.protocol import choose_seeds, evaluate, summary
+    from rl_sched.rl.learned_policy import LearnedPolicy
+    from rl_sched.scenarios import SCENARIOS
 
     scenario = SCENARIOS.create(cell.scenario)
     seeds = choose_seeds(scenario, "report", cell.report_episodes, at_most=True)
     metrics: dict[str, float] = {}
-    for folder_of_weights, file, prefix in (
-        (result.checkpoint, ROWS_BEST, "report"),
-        (result.last, ROWS_LAST, "report_last"),
-    ):
-        rows = evaluate({cell.arm: LearnedPolicy.load(folder_of_weights)}, scenario, seeds)
-        rows.to_csv(folder / file, index=False)
+    for name, file, prefix in (("best", ROWS_BEST, "report"), ("last", ROWS_LAST, "report_last")):
+        checkpoint = folder / "train" / name
+        policy = LearnedPolicy.load(checkpoint)
+        record_opening(checkpoint, cell.scenario, len(seeds))
+        rows = evaluate({cell.arm: policy}, scenario, seeds)
+        write_text(folder / file, rows.to_csv(index=False))
         metrics.update({f"{prefix}/{name}": value for name, value in summary(rows).items() if math.isfinite(value)})
-    record_opening(result.checkpoint, cell.scenario, cell.report_episodes)
-    metrics["time/train_s"] = result.seconds
-    checkpoint = str(result.checkpoint.resolve().relative_to(folder.resolve()))
-    return Outcome(
-        # Sweeps look for the smallest value.
-        -result.best_val if scenario.maximize else result.best_val,
-        metrics,
-        result.steps,
-        result.seconds,
-        checkpoint,
-        (checkpoint, ROWS_BEST, CURVE),
-    )
+    return metrics
 
 
 def _sectioned(name: str) -> str:

@@ -89,4 +89,3 @@ class TimeScaleConformance:
         one = simulate(POLICIES.create(name), workload, CLUSTER)
         two = simulate(POLICIES.create(name), slow, CLUSTER)
         assert np.array_equal(one.jct_s * 4, two.jct_s)
-

@@ -1,4 +1,4 @@
-"""Replays spools into MLflow. The only module that talks to MLflow's client.
+"""Replays spools into MLflow. The only module that writes to MLflow (``newest.py`` reads from it).
 
 Replaying is idempotent: beside each spool lies a ``.sync.json`` with MLflow's run ids and the bytes already replayed.
 A crash between writing to MLflow and writing that file repeats one batch, whose points carry the same timestamps and
@@ -84,12 +84,6 @@ class MlflowSink:
         if errors:
             raise errors[0]
         return count
-
-    def experiment_id(self) -> str:
-        """MLflow's id of the experiment; connects if needed."""
-        if self._client is None:
-            self._connect()
-        return self._experiment_id
 
     def _connect(self) -> None:
         os.environ.update(mlflow_environment())

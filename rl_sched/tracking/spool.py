@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_sched.tracking.tracker import Status
+from rl_sched.tracking.tracker import Status, Tracker
 
 
 def flatten(params: Mapping[str, object], prefix: str = "") -> dict[str, object]:
@@ -47,7 +47,7 @@ def read_spool(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], in
                 yield record, offset
 
 
-class JsonlSpool:
+class JsonlSpool(Tracker):
     """The ``Tracker`` that a process writes to: one file, one writer.
 
     Args:

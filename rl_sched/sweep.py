@@ -7,41 +7,36 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rl_sched.errors import SweepError
 from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.engine import RunSummary, execute
-from rl_sched.sweeps.ledger import Ledger
+from rl_sched.sweeps.ledger import LOST, Ledger
 from rl_sched.sweeps.plan import Cell, Plan, load_plan
 from rl_sched.sweeps.progress import ProgressLine, duration_text
 from rl_sched.sweeps.worker import DEFAULT_BODY
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.tracking.tracker import Status
+from rl_sched.verbs import EXIT_INTERRUPTED
 
-if TYPE_CHECKING:
-    from rl_sched.evaluation.report import Draw
-
-#: Exit codes beside 0 and 2 (a mistake in the command): a trial failed; Ctrl-C.
+#: Exit code if a trial was given up.
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 #: Start of Ray and of the first workers, for --dry-run.
 START_S = 20.0
 #: Disk of one finished trial (checkpoints, rows, spool, and the copy among MLflow's artifacts), for --dry-run.
 TRIAL_MB = 2.0
+#: Trials that a note of the report names one by one.
+NAMED_TRIALS = 5
 
 
-def sweep_main(
-    default_plan: Path, description: str, argv: Sequence[str] | None = None, *, draw: Draw | None = None
-) -> int:
+def sweep_main(default_plan: Path, description: str, argv: Sequence[str] | None = None) -> int:
     """Parses the command line, runs the sweep, prints the verdict.
 
     Args:
         default_plan: The plan's YAML file.
         description: For --help.
         argv: Arguments; by default those of the process.
-        draw: Draws the figures of the report.
 
     Returns:
         The exit code.
@@ -68,6 +63,8 @@ def sweep_main(
     plan = load_plan(args.plan, quick=args.quick, overrides=args.overrides)
     store = Store(args.data)
     ledger = Ledger(store.sweeps / plan.name)
+    # The report of the plan as it stands is not overwritten by that of a variation.
+    report = ledger.root / (f"report-{plan.sweep_id[:8]}" if args.overrides else "report")
     scenarios, skipped = _available(plan)
     for sentence in skipped:
         print(sentence)
@@ -75,7 +72,7 @@ def sweep_main(
         _print_dry_run(plan, scenarios, ledger)
         return 0
     with ledger.lock():
-        return _run(plan, scenarios, skipped, ledger, store, args.body, draw)
+        return _run(plan, scenarios, skipped, ledger, store, args.body, report)
 
 
 def _run(
@@ -85,7 +82,7 @@ def _run(
     ledger: Ledger,
     store: Store,
     body: str,
-    draw: Draw | None,
+    report: Path,
 ) -> int:
     from rl_sched.sweeps.tracking import SweepTracking
 
@@ -98,8 +95,11 @@ def _run(
     try:
         summary = execute(plan, scenarios, ledger, tracking.run, body=body, progress=ProgressLine())
         status = "KILLED" if summary.interrupted else "FAILED" if summary.failures or summary.lost else "FINISHED"
-        if not summary.failures or plan.search:
-            note, files = _conclude(plan, scenarios, [*skipped, *_loss_notes(summary)], ledger, draw)
+        if plan.search and summary.interrupted:
+            _print_best_so_far(plan, scenarios, ledger)
+        else:
+            notes = [*skipped, *_open_notes(plan, scenarios, ledger, summary)]
+            note, files = _conclude(plan, scenarios, notes, ledger, report)
     except KeyboardInterrupt:
         status = "KILLED"
         raise
@@ -107,40 +107,59 @@ def _run(
         tracking.finish(note, files, status)
         if (sentence := tracking.close()) is not None:
             print(sentence)
-    return _verdict(summary, ledger, time.monotonic() - begin_s)
+    return _verdict(plan, summary, ledger, time.monotonic() - begin_s)
 
 
 def _conclude(
-    plan: Plan, scenarios: list[str], notes: list[str], ledger: Ledger, draw: Draw | None
+    plan: Plan, scenarios: list[str], notes: list[str], ledger: Ledger, folder: Path
 ) -> tuple[str, list[Path]]:
     """Writes and prints the report of what is finished; returns the note and the files of the sweep's run."""
+    from rl_sched.plots.report_figures import draw_report
     from rl_sched.sweeps.results import best_of, candidates, console_table, note_text, report_sweep
 
     found = candidates(plan, scenarios, ledger)
     if not found:
         print("No trial has finished, so there is nothing to report.")
         return plan.question, []
-    missing = _num_open(plan, scenarios, ledger)
-    if missing:
-        notes = [f"This report is partial: {missing} trials are not finished.", *notes]
-    paths = report_sweep(plan, found, ledger, notes=notes, draw=draw)
+    winners = best_of(found, ledger)
+    paths = report_sweep(
+        *(plan, found, ledger, folder),
+        winners={best.scenario: best.candidate.arm for best in winners},
+        failed=[cell for cell in _open_cells(plan, scenarios, ledger) if ledger.failure(cell) is not None],
+        notes=notes,
+        draw=draw_report,
+    )
     print(f"\n{console_table(paths)}\n\nReport: {_shown(paths.markdown)}")
-    for best in best_of(found, ledger):
+    for best in winners:
         print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it:")
         print(f"  python -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)} --scenario {best.scenario}")
-    return note_text(plan, paths), [paths.markdown.parent]
+    return note_text(paths), [paths.markdown.parent]
 
 
-def _verdict(summary: RunSummary, ledger: Ledger, seconds: float) -> int:
+def _print_best_so_far(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+    """Before a search has chosen, its report would open REPORT for configurations that may not be chosen."""
+    from rl_sched.sweeps.results import best_of, candidates
+
+    print("\nThe search has not ended: its report is written when it has.")
+    for best in best_of(candidates(plan, scenarios, ledger), ledger):
+        print(f"Best on VAL so far, scenario {best.scenario}: {best.candidate.title}, {best.candidate.value:,.1f} s.")
+
+
+def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float) -> int:
     if summary.interrupted:
         print("\nInterrupted. The same command continues the sweep and repeats nothing that is finished.")
         return EXIT_INTERRUPTED
     if summary.failures:
         cell, failure = summary.failures[0]
         folder = ledger.folder(cell)
+        advice = (
+            "The search has put those configurations aside and chosen among the others; it does not try them again."
+            if plan.search
+            else "Mend the cause and repeat the command: it continues."
+        )
         raise SweepError(
             f"{len(summary.failures)} trials failed; the first was {cell.title}: {failure.kind}: {failure.message} "
-            f"(traceback: {_shown(folder / 'failed.json')}). Mend the cause and repeat the command: it continues."
+            f"(traceback: {_shown(folder / 'failed.json')}). {advice}"
         )
     print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
     return EXIT_FAILED if summary.lost else 0
@@ -166,15 +185,32 @@ def _available(plan: Plan) -> tuple[list[str], list[str]]:
     return scenarios, skipped
 
 
-def _loss_notes(summary: RunSummary) -> list[str]:
-    return [
-        f"Trial {cell.title} was given up: its process died again and again (out of memory?)." for cell in summary.lost
-    ]
+def _open_cells(plan: Plan, scenarios: list[str], ledger: Ledger) -> list[Cell]:
+    """Cells without an outcome; none for a search, whose cells are not known beforehand."""
+    return [] if plan.search else [cell for cell in plan.cells(scenarios) if ledger.outcome(cell) is None]
 
 
-def _num_open(plan: Plan, scenarios: list[str], ledger: Ledger) -> int:
-    """Cells without an outcome; 0 for a search, whose cells are not known beforehand."""
-    return 0 if plan.search else sum(ledger.outcome(cell) is None for cell in plan.cells(scenarios))
+def _open_notes(plan: Plan, scenarios: list[str], ledger: Ledger, summary: RunSummary) -> list[str]:
+    """Names the trials that the report lacks."""
+    open_cells = _open_cells(plan, scenarios, ledger)
+    failed = [cell for cell in open_cells if ledger.failure(cell) is not None]
+    missing = [cell for cell in open_cells if cell not in failed]
+    if plan.search:
+        failed = [*(cell for cell, _ in summary.failures), *summary.lost]
+    notes = []
+    if missing:
+        notes.append(f"This report is partial: {len(missing)} trials are not finished: {_named(missing)}.")
+    if failed:
+        lost = sum(failure.kind == LOST for cell in failed if (failure := ledger.failure(cell)) is not None)
+        died = f", {lost} of them because their processes died again and again (out of memory?)" if lost else ""
+        partial = "" if plan.search else "This report is partial: "
+        notes.append(f"{partial}{len(failed)} trials failed{died}: {_named(failed)}.")
+    return notes
+
+
+def _named(cells: Sequence[Cell]) -> str:
+    more = f" | and {len(cells) - NAMED_TRIALS} more" if len(cells) > NAMED_TRIALS else ""
+    return " | ".join(cell.title for cell in cells[:NAMED_TRIALS]) + more
 
 
 def _print_known(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
