@@ -115,7 +115,7 @@ def assert_same(world: World, ours: RunResult, theirs: model.Outcome) -> None:
     assert ours.decisions == theirs.decisions
 
 
-def check(world: World, policy: Policy, theirs: model.Policy) -> None:
+def assert_agreement(world: World, policy: Policy, theirs: model.Policy) -> None:
     expected = world.by_model(theirs)
     for compiled in (True, False):
         assert_same(world, simulate(policy, world.workload, world.cluster, world.rules, compiled=compiled), expected)
@@ -127,7 +127,7 @@ def test_rules_agree(name: str, dispatch: str) -> None:
     @settings(max_examples=EXAMPLES)
     @given(worlds(dispatch))
     def run(world: World) -> None:
-        check(world, POLICIES.create(name), RULES[name])
+        assert_agreement(world, POLICIES.create(name), RULES[name])
 
     run()
 
@@ -137,7 +137,7 @@ def test_rules_agree_on_uneven_times(name: str) -> None:
     @settings(max_examples=EXAMPLES)
     @given(worlds(exact=False))
     def run(world: World) -> None:
-        check(world, POLICIES.create(name), RULES[name])
+        assert_agreement(world, POLICIES.create(name), RULES[name])
 
     run()
 
@@ -152,7 +152,7 @@ def test_rules_agree_on_uneven_times(name: str) -> None:
 )
 def test_min_min_agrees_for_any_parameters(world: World, alpha: float, theta: float, depth: int, b: float) -> None:
     policy = POLICIES.create("min_min", alpha=alpha, theta=theta, depth=depth, power=b)
-    check(world, policy, min_min(alpha, theta, depth, b))
+    assert_agreement(world, policy, min_min(alpha, theta, depth, b))
 
 
 @settings(max_examples=EXAMPLES)
@@ -193,7 +193,7 @@ def test_equal_times_in_the_order_of_heapq(times: list[float]) -> None:
     workload = Workload.build(times, np.ones(n), np.ones(n, int))
     cluster = ClusterSpec((NodeGroup("v100", 1, 1),))
     world = World(cluster, workload, Rules(dispatch="one_start_per_event", tie_order="heapq"))
-    check(world, POLICIES.create("fifo"), RULES["fifo"])
+    assert_agreement(world, POLICIES.create("fifo"), RULES["fifo"])
 
 
 @settings(max_examples=EXAMPLES)

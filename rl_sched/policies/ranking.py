@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class JobTable(NamedTuple):
     fastest_s: np.ndarray  # (n,) run time on the job's fastest GPU type
 
 
-class RankingPolicy:
+class RankingPolicy(ABC):
     """Starts jobs in the order of their keys, each on the fastest GPU type where it fits now.
 
     Subclasses give ``keys``. ``strict`` = the first job in order blocks the others until it fits; else the first
@@ -30,9 +31,9 @@ class RankingPolicy:
 
     strict: ClassVar[bool] = False
 
+    @abstractmethod
     def keys(self, jobs: JobTable) -> tuple[np.ndarray, ...]:
         """Columns (n,) to sort by, the most important first, lowest first; () = order of arrival."""
-        raise NotImplementedError
 
     def decide(self, snapshot: Snapshot) -> Decision:
         if len(snapshot.job) == 0:

@@ -21,10 +21,8 @@ def _copy_event(a, b):
 
 
 @helper
-def push(s, e, time, kind, job):
-    """Adds an event. Same element moves as Python's heapq, so that ties come out in the same order."""
-    pos = s.head[e].heap_len
-    s.head[e].heap_len += 1
+def _lift(s, e, pos, time, kind, job):
+    """Puts an event into the hole at ``pos``, or above it where its parents come later."""
     while pos > 0:
         parent = (pos - 1) >> 1
         p = s.heap[e, parent]
@@ -36,6 +34,13 @@ def push(s, e, time, kind, job):
     slot.time = time
     slot.kind = kind
     slot.job = job
+
+
+@helper
+def push(s, e, time, kind, job):
+    """Adds an event."""
+    s.head[e].heap_len += 1
+    _lift(s, e, s.head[e].heap_len - 1, time, kind, job)
 
 
 @helper
@@ -59,15 +64,5 @@ def pop(s, e):
             _copy_event(s.heap[e, pos], s.heap[e, child])
             pos = child
             child = 2 * pos + 1
-        while pos > 0:
-            parent = (pos - 1) >> 1
-            p = s.heap[e, parent]
-            if not (time < p.time or (time == p.time and last_kind < p.kind)):
-                break
-            _copy_event(s.heap[e, pos], p)
-            pos = parent
-        slot = s.heap[e, pos]
-        slot.time = time
-        slot.kind = last_kind
-        slot.job = last_job
+        _lift(s, e, pos, time, last_kind, last_job)
     return kind, job
