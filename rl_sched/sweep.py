@@ -18,7 +18,7 @@ from rl_sched.sweeps.progress import ProgressLine, duration_text
 from rl_sched.sweeps.worker import DEFAULT_BODY
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.tracking.tracker import Status
-from rl_sched.verbs import EXIT_INTERRUPTED
+from rl_sched.verbs import EXIT_INTERRUPTED, python_command
 
 #: Exit code if a trial was given up.
 EXIT_FAILED = 1
@@ -132,7 +132,8 @@ def _conclude(
     print(f"\n{console_table(paths)}\n\nReport: {_shown(paths.markdown)}")
     for best in winners:
         print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it:")
-        print(f"  python -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)} --scenario {best.scenario}")
+        judge = f"{python_command()} -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)}"
+        print(f"  {judge} --scenario {best.scenario}")
     return note_text(paths), [paths.markdown.parent]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rl_sched.config import content_id, load
 from rl_sched.errors import ConfigError
-from rl_sched.verbs import EXIT_INTERRUPTED, run_verb
+from rl_sched.verbs import EXIT_INTERRUPTED, python_command, run_verb
 
 if TYPE_CHECKING:
     from rl_sched.rl.training import Progress
@@ -42,7 +42,7 @@ def _continuation(args: argparse.Namespace, out_dir: Path) -> str:
     """The command that continues this run."""
     config = ["--config", args.config] if args.config else []
     overrides = [word for text in args.overrides for word in ("--set", text)]
-    return shlex.join(["python", "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"])
+    return shlex.join([python_command(), "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"])
 
 
 def _duration(seconds: float) -> str:
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{verb} {result.steps:,} steps in {_duration(result.seconds)}; best on VAL: {result.checkpoint}")
     if result.stopped_early:
         print(f"continue it: {_continuation(args, out_dir)}")
-    print(f"evaluate it: python -m rl_sched.evaluate --checkpoint {result.checkpoint}")
+    print(f"evaluate it: {python_command()} -m rl_sched.evaluate --checkpoint {result.checkpoint}")
     return EXIT_INTERRUPTED if result.stopped_early else 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from rl_sched.errors import RlSchedError
 
@@ -11,6 +12,14 @@ from rl_sched.errors import RlSchedError
 EXIT_USAGE = 2
 #: Exit code after Ctrl-C, as shells expect it (128 + SIGINT).
 EXIT_INTERRUPTED = 130
+
+
+def python_command() -> str:
+    """How to call this interpreter from the present folder, for commands that are printed to be typed."""
+    try:
+        return str(Path(sys.executable).relative_to(Path.cwd()))
+    except ValueError:
+        return "python"
 
 
 def run_verb(main: Callable[[], int | None]) -> int:

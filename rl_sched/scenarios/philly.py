@@ -55,5 +55,8 @@ def _scenario(cluster: ClusterSpec, seeds: SeedRanges, make: object, missing: st
         seeds=seeds,
         time_scale_s=2_000.0,
         lookahead_s=20_000.0,
+        # python -m rl_sched.tune_rule --policy min_min --scenario philly --candidates 150
+        # For index the defaults win there.
+        tuned={"min_min": {"alpha": 2.03, "theta": 1.35, "depth": 3}},
         missing=missing,
     )
