@@ -16,6 +16,7 @@ from rl_sched import train as train_verb
 from rl_sched import tune_rule as tune_verb
 from rl_sched.config import ExperimentConfig
 from rl_sched.errors import ConfigError
+from rl_sched.verbs import python_command
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import SeedRanges
 
@@ -88,7 +89,7 @@ def test_an_interrupted_run_names_the_command_that_continues_it(
     assert train_verb.main(["--set", "seed=3", "--out", out]) == 130
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("continue it: "))
     words = shlex.split(line.removeprefix("continue it: "))
-    assert words == ["python", "-m", "rl_sched.train", "--set", "seed=3", "--out", out, "--resume"]
+    assert words == [python_command(), "-m", "rl_sched.train", "--set", "seed=3", "--out", out, "--resume"]
     assert train_verb.main(words[3:]) == 130
     assert train_verb.main(["--out", out, "--overwrite"]) == 130
     assert seen == [False, True, False]
@@ -104,6 +105,13 @@ def test_tune_rule_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_nothing_to_resume() -> None:
     with pytest.raises(ConfigError, match="nothing to resume"):
         train_verb.main(["--resume", "--out", "no/such/folder"])
+
+
+def test_commands_are_printed_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert python_command() == "python"
+    monkeypatch.chdir(tmp_path)
+    assert python_command() == ".venv/bin/python"
 
 
 def _blocks(readme: str, language: str) -> list[str]:
