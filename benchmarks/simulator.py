@@ -24,6 +24,7 @@ from benchmarks.peers.simpy_env import SimpyEnv
 from benchmarks.peers.simpy_fifo import fifo_starts
 from benchmarks.report import emit, figure
 from rl_sched.cluster import ClusterSpec, NodeGroup
+from rl_sched.config import EnvConfig
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.loading import state_for
@@ -56,12 +57,17 @@ class Recorded(NamedTuple):
     actions: list[int]
 
 
-def world_of(scenario: Scenario) -> World:
+def world_of(scenario: Scenario, *, finish_times: bool = True) -> World:
     """The scenario's cluster and scales, for the peers."""
     cluster = scenario.cluster
     speed = cluster.type_flops / cluster.type_flops.max()
     return World(
-        cluster.gpu_type.tolist(), speed.tolist(), scenario.window, scenario.time_scale_s, scenario.lookahead_s
+        cluster.gpu_type.tolist(),
+        speed.tolist(),
+        scenario.window,
+        scenario.time_scale_s,
+        scenario.lookahead_s,
+        finish_times,
     )
 
 
@@ -117,22 +123,23 @@ def _replay_peer(env: PythonEnv, episodes: list[tuple[Jobs, list[int]]]) -> None
             env.step(action)
 
 
-def env_figures(sizes: Sizes) -> list[dict[str, Any]]:
-    """Environment steps per CPU second."""
-    env = SchedulingVectorEnv("default", num_envs=sizes.envs, seed=1)
+def env_figures(sizes: Sizes, *, finish_times: bool) -> list[dict[str, Any]]:
+    """Environment steps per CPU second, with or without the features of finish times."""
+    env = SchedulingVectorEnv("default", EnvConfig(finish_times=finish_times), num_envs=sizes.envs, seed=1)
     # Episodes end at different times: this many steps contain a whole one in every environment.
     actions, episodes = record(env, max(sizes.steps, 450))
     actions = actions[: sizes.steps]
     played = [(jobs_of(env.scenario, episode.seed), episode.actions) for episode in episodes[: sizes.peer_episodes]]
     peer_steps = sum(len(p[1]) for p in played)
-    world = world_of(env.scenario)
+    world = world_of(env.scenario, finish_times=finish_times)
     rates: dict[str, list[float]] = {"ours": [], "python": [], "simpy": []}
     for _ in range(sizes.repeats):
         rates["ours"].append(actions.size / _cpu_s(lambda: _replay(env, actions)))
         rates["python"].append(peer_steps / _cpu_s(lambda: _replay_peer(PythonEnv(world), played)))
         rates["simpy"].append(peer_steps / _cpu_s(lambda: _replay_peer(SimpyEnv(world), played)))
     ours, python, simpy = (statistics.median(rates[name]) for name in ("ours", "python", "simpy"))
-    name = f"environment steps, W=50, G=16, T=3, N={sizes.envs}"
+    observation = "plain observation" if not finish_times else "with finish times"
+    name = f"environment steps, W=50, G=16, T=3, N={sizes.envs}, {observation}"
     return [
         figure(name, "steps/s", ours, python, "pure Python with heapq"),
         figure(name, "steps/s", ours, simpy, "SimPy"),
@@ -202,7 +209,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else Sizes()
-    emit(env_figures(sizes) + log_figures(sizes), arguments.json)
+    plain, full = (env_figures(sizes, finish_times=finish_times) for finish_times in (False, True))
+    emit(plain + full + log_figures(sizes), arguments.json)
 
 
 if __name__ == "__main__":

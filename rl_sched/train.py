@@ -42,7 +42,8 @@ def _continuation(args: argparse.Namespace, out_dir: Path) -> str:
     """The command that continues this run."""
     config = ["--config", args.config] if args.config else []
     overrides = [word for text in args.overrides for word in ("--set", text)]
-    return shlex.join([python_command(), "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"])
+    words = [python_command(), "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"]
+    return shlex.join(words)
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from benchmarks.peers.python_env import PythonEnv
 from benchmarks.peers.simpy_env import SimpyEnv
 from benchmarks.peers.simpy_fifo import fifo_starts
 from rl_sched.cluster import ClusterSpec, NodeGroup
+from rl_sched.config import EnvConfig
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.policies import POLICIES
 from rl_sched.sim.simulator import simulate
@@ -29,10 +30,10 @@ def assert_same_observation(obs: dict[str, np.ndarray], peer_obs: dict[str, np.n
 
 
 @pytest.mark.parametrize("peer", [PythonEnv, SimpyEnv])
-@pytest.mark.parametrize("seed", [3, 4])
-def test_peer_environments_play_the_same_episode(peer: type[PythonEnv], seed: int) -> None:
-    ours = SchedulingVectorEnv("default", num_envs=1, seed=seed)
-    theirs = peer(benchmark.world_of(ours.scenario))
+@pytest.mark.parametrize(("seed", "finish_times"), [(3, True), (4, False)])
+def test_peer_environments_play_the_same_episode(peer: type[PythonEnv], seed: int, finish_times: bool) -> None:
+    ours = SchedulingVectorEnv("default", EnvConfig(finish_times=finish_times), num_envs=1, seed=seed)
+    theirs = peer(benchmark.world_of(ours.scenario, finish_times=finish_times))
     obs = ours.reset_raw(seed)
     peer_obs = theirs.reset(benchmark.jobs_of(ours.scenario, int(ours.episode_seed[0])))
     assert set(peer_obs) == set(obs) == set(PARTS)
@@ -83,7 +84,7 @@ def test_benchmark_prints_one_json_object(repository: Path) -> None:
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert set(printed) == {"machine", "figures"}
-    assert len(printed["figures"]) == 5
+    assert len(printed["figures"]) == 7
     for figure in printed["figures"]:
         assert set(figure) == {"name", "unit", "ours", "peer", "peer_name", "ratio"}
         assert figure["ratio"] == pytest.approx(figure["ours"] / figure["peer"])

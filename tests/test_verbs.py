@@ -16,9 +16,9 @@ from rl_sched import train as train_verb
 from rl_sched import tune_rule as tune_verb
 from rl_sched.config import ExperimentConfig
 from rl_sched.errors import ConfigError
-from rl_sched.verbs import python_command
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import SeedRanges
+from rl_sched.verbs import python_command
 
 TINY = [
     "--set", "train.steps=4096", "--set", "train.num_envs=16", "--set", "train.val_every=2048",

@@ -1,8 +1,8 @@
 """The learning environment once more, one at a time, in pure Python with ``heapq``: the peer of the kernel.
 
-Same rules (pooled placement, dispatch until wait), same reward (``jct``), same numbers in the observation
-(lookahead ``per_gpu``, finish times, no guide), delivered as arrays, as any learner needs them. A test compares every
-number along an episode.
+Same rules (pooled placement, dispatch until wait), same reward (``jct``), same numbers in the observation (lookahead
+``per_gpu``, with or without finish times, no guide), delivered as arrays, as any learner needs them. A test compares
+every number along an episode.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class World(NamedTuple):
     window: int
     time_scale_s: float
     lookahead_s: float
+    finish_times: bool = True  #: whether job rows hold when GPUs are free and when the job would finish
 
 
 class Jobs(NamedTuple):
@@ -49,12 +50,11 @@ def prepare(
     """Computes once what every reset of an episode can share."""
     sizes = [world.type_of.count(t) for t in range(len(world.speed))]
     largest = math.log(max(*sizes, 2))
-    top = max(max(abs(p) for p in priority), 1e-9)
     scale = world.time_scale_s
     static = []
     for g, p, row in zip(gang, priority, duration_s, strict=True):
         times = [_clip(0.25 * math.log(d / scale)) if d < INF else BOUND for d in row]
-        static.append((math.log(g) / largest, _clip(0.25 * math.log(min(row) * g / scale)), p / top, times))
+        static.append((math.log(g) / largest, _clip(0.25 * math.log(min(row) * g / scale)), p / (1.0 + abs(p)), times))
     types = [[t for t, d in enumerate(row) if d < INF] for row in duration_s]
     return Jobs(submit_s, gang, duration_s, types, static)
 
@@ -67,7 +67,7 @@ class PythonEnv:
         self.num_types = len(world.speed)
         self.num_gpus = len(world.type_of)
         self.gpus_of = [[g for g, kind in enumerate(world.type_of) if kind == t] for t in range(self.num_types)]
-        self.features = 6 + 4 * self.num_types
+        self.features = 6 + (4 if world.finish_times else 1) * self.num_types
         self.shown = 0
         self.out: Observation = {
             "jobs": np.zeros((world.window, self.features), np.float32),
@@ -204,7 +204,8 @@ class PythonEnv:
         jobs, world, now, free = self.jobs, self.world, self.now, self.free
         scale = world.time_scale_s
         kinds = range(self.num_types)
-        free_at = self._free_at()
+        with_finish = world.finish_times
+        free_at = self._free_at() if with_finish else []
         shown = self.waiting[: world.window]
         flat: list[float] = []
         mask = bytearray(len(self.mask_view))
@@ -219,23 +220,25 @@ class PythonEnv:
             for t in kinds:
                 d = duration[t]
                 if d < INF:
-                    finishes.append(free_at[t][gang - 1] + d)
+                    if with_finish:
+                        finishes.append(free_at[t][gang - 1] + d)
                     if free[t] >= gang:
                         mask[action + t] = 1
                         fits = 1.0
-                else:
+                elif with_finish:
                     finishes.append(INF)
             if fits:
                 any_fits = True
             flat += (1.0, size, work, waited / (waited + 2.0 * scale), fits, priority, *times)
-            best = min(finishes)
-            for t in kinds:
-                finish = finishes[t]
-                if finish < INF:
-                    wait = free_at[t][gang - 1]
-                    flat += (wait / (wait + scale), finish / (finish + scale), best / finish)
-                else:
-                    flat += (1.0, 1.0, 0.0)
+            if with_finish:
+                best = min(finishes)
+                for t in kinds:
+                    finish = finishes[t]
+                    if finish < INF:
+                        wait = free_at[t][gang - 1]
+                        flat += (wait / (wait + scale), finish / (finish + scale), best / finish)
+                    else:
+                        flat += (1.0, 1.0, 0.0)
             action += self.num_types
         can_wait = bool(self.gpus) or self.arrived < len(jobs.gang)
         mask[0] = can_wait or not any_fits
