@@ -11,6 +11,9 @@ import numpy as np
 from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import WorkloadError
 
+#: ``gpu_milli`` of a job that does not share its GPUs.
+WHOLE_GPU = 1000
+
 
 def _numbers(values: object, name: str) -> np.ndarray:
     """An array of numbers: integers as they are, anything else as float64."""
@@ -56,7 +59,8 @@ class Workload:
     ``duration_s`` is the run time on a GPU type of speed 1. ``speed`` gives, for each job class, the speed on
     each type named in ``gpu_types`` (0 = the class cannot run there). Without a table every job's speed on a type
     is the type's FLOPS over those of the fastest type of the cluster (1 everywhere on a homogeneous cluster).
-    A ``num_gpus`` gang needs all its GPUs at once, on one GPU type.
+    A ``num_gpus`` gang needs all its GPUs at once, on one GPU type. A job with ``gpu_milli`` below 1000 needs that
+    share of one GPU, which other such jobs may share.
 
     Use ``Workload.build``, which validates and sorts.
     """
@@ -68,9 +72,13 @@ class Workload:
     user: np.ndarray  # (n,) int64
     vc: np.ndarray  # (n,) int64
     priority: np.ndarray  # (n,) float64, larger = more urgent
+    gpu_milli: np.ndarray  # (n,) int64 in 1..1000: share of each GPU; below 1000 only with num_gpus = 1
+    deadline_s: np.ndarray  # (n,) float64, absolute time, inf = none
+    estimate_s: np.ndarray | None = None  # (n,) float64 > 0: run time as stated by the user; None = the true one
     speed: np.ndarray | None = None  # (C, T) float64 >= 0
     gpu_types: tuple[str, ...] = ()  # names of the columns of ``speed``
     job_id: tuple[str, ...] | None = None  # (n,) names in the source
+    status: tuple[str, ...] | None = None  # (n,) how the job ended in the source, in the source's own words
     vc_names: tuple[str, ...] = ()  # name of each ``vc`` number, if the source has names
     source: str = field(default="", compare=False)
 
@@ -85,9 +93,13 @@ class Workload:
         user: object | None = None,
         vc: object | None = None,
         priority: object | None = None,
+        gpu_milli: object | None = None,
+        deadline_s: object | None = None,
+        estimate_s: object | None = None,
         speed: object | None = None,
         gpu_types: Sequence[str] = (),
         job_id: Sequence[str] | None = None,
+        status: Sequence[str] | None = None,
         vc_names: Sequence[str] = (),
         source: str = "",
     ) -> Workload:
@@ -99,8 +111,9 @@ class Workload:
         n = len(np.asarray(submit_s))
         if n == 0:
             raise WorkloadError("A workload needs at least one job; none was given.")
-        if job_id is not None and len(job_id) != n:
-            raise WorkloadError(f"job_id must have {n} entries; it has {len(job_id)}.")
+        for name, texts in (("job_id", job_id), ("status", status)):
+            if texts is not None and len(texts) != n:
+                raise WorkloadError(f"{name} must have {n} entries; it has {len(texts)}.")
         submit = _column(submit_s, n, "submit_s").astype(np.float64)
         duration = _column(duration_s, n, "duration_s").astype(np.float64)
         _first_bad(np.isfinite(submit) & (submit >= 0), "a finite time >= 0", "submit_s", submit, job_id)
@@ -114,6 +127,18 @@ class Workload:
         )
         prio = _column(zeros if priority is None else priority, n, "priority").astype(np.float64)
         _first_bad(np.isfinite(prio), "a finite number", "priority", prio, job_id)
+        share = _whole(
+            _column(np.full(n, WHOLE_GPU) if gpu_milli is None else gpu_milli, n, "gpu_milli"), "gpu_milli", job_id, 1
+        )
+        _first_bad(share <= WHOLE_GPU, f"at most {WHOLE_GPU}", "gpu_milli", share, job_id)
+        whole = (share == WHOLE_GPU) | (gangs == 1)
+        _first_bad(whole, f"{WHOLE_GPU} for a gang of several GPUs", "gpu_milli", share, job_id)
+        deadline = _column(np.full(n, np.inf) if deadline_s is None else deadline_s, n, "deadline_s").astype(np.float64)
+        _first_bad(~np.isnan(deadline), "a time, or inf for none", "deadline_s", deadline, job_id)
+        estimate = None
+        if estimate_s is not None:
+            estimate = _column(estimate_s, n, "estimate_s").astype(np.float64)
+            _first_bad(np.isfinite(estimate) & (estimate > 0), "a finite time > 0", "estimate_s", estimate, job_id)
         table = None
         if speed is not None:
             table = _numbers(speed, "speed").astype(np.float64)
@@ -138,9 +163,13 @@ class Workload:
             user=ordered(users),
             vc=ordered(vcs),
             priority=ordered(prio),
+            gpu_milli=ordered(share),
+            deadline_s=ordered(deadline),
+            estimate_s=None if estimate is None else ordered(estimate),
             speed=table,
             gpu_types=tuple(gpu_types),
             job_id=None if job_id is None else tuple(job_id[i] for i in order),
+            status=None if status is None else tuple(status[i] for i in order),
             vc_names=tuple(vc_names),
             source=source,
         )
@@ -148,13 +177,19 @@ class Workload:
     def __len__(self) -> int:
         return len(self.submit_s)
 
-    def duration_on(self, cluster: ClusterSpec) -> np.ndarray:
-        """Run time of every job on every GPU type of the cluster: (n, T) seconds, inf where it cannot run.
+    @property
+    def gpu_demand(self) -> np.ndarray:
+        """(n,) GPUs that a job keeps busy, a fraction for a job that shares one."""
+        return self.num_gpus * (self.gpu_milli / WHOLE_GPU)
 
-        A job cannot run on a type of speed 0, nor on a type with fewer GPUs than its gang.
+    def duration_on(self, cluster: ClusterSpec) -> np.ndarray:
+        """Run time of every job on every pool of the cluster: (n, P) seconds, inf where it cannot run.
+
+        A pool is the GPUs of one type, of one virtual cluster if the cluster has these (see ``ClusterSpec``). A job
+        cannot run on a type of speed 0, on a pool with fewer GPUs than its gang, nor in another virtual cluster.
 
         Raises:
-            WorkloadError: A job can run on no type of this cluster, or the speed table lacks a type.
+            WorkloadError: A job can run nowhere on this cluster, or the speed table lacks a type.
         """
         if self.speed is None:
             speed = np.broadcast_to(cluster.type_flops / cluster.type_flops.max(), (len(self), cluster.num_types))
@@ -176,22 +211,39 @@ class Workload:
                 self.job_id,
             )
         with np.errstate(divide="ignore"):
-            out = np.where(speed > 0, self.duration_s[:, None] / speed, np.inf)
+            out = np.where(speed > 0, self.duration_s[:, None] / speed, np.inf)[:, cluster.pool_type]
+        if cluster.vc_names:
+            out[self._home_vc(cluster)[:, None] != cluster.pool_vc[None, :]] = np.inf
         able = " on which the job's class has a speed above 0"
-        out[self.num_gpus[:, None] > cluster.type_gpus[None, :]] = np.inf
+        out[self.num_gpus[:, None] > cluster.pool_gpus[None, :]] = np.inf
         _first_bad(
             np.asarray(np.isfinite(out).any(axis=1)),
-            f"a gang that fits one GPU type of the cluster ({cluster.describe()}){'' if self.speed is None else able}",
+            f"a gang that fits one GPU type of {'its virtual cluster in ' if cluster.vc_names else ''}the cluster "
+            f"({cluster.describe()}){'' if self.speed is None else able}",
             "num_gpus",
             self.num_gpus,
             self.job_id,
         )
         return out
 
+    def _home_vc(self, cluster: ClusterSpec) -> np.ndarray:
+        """(n,) index into ``cluster.vc_names`` of each job's virtual cluster, by name, else by number.
+
+        Raises:
+            WorkloadError: A job's virtual cluster is not one of the cluster's.
+        """
+        names = self.vc_names or tuple(str(v) for v in range(int(self.vc.max()) + 1))
+        index = np.array([cluster.vc_names.index(n) if n in cluster.vc_names else -1 for n in names])
+        home = index[self.vc]
+        known = ", ".join(cluster.vc_names)
+        labels = np.array(names)[self.vc]
+        _first_bad(home >= 0, f"a virtual cluster of the cluster ({known})", "vc", labels, self.job_id)
+        return home
+
     def offered_load(self, cluster: ClusterSpec) -> float:
         """GPU-seconds of work (each job on its fastest type) per GPU-second of the arrival window."""
         window_s = float(self.submit_s[-1] - self.submit_s[0])
-        work = float((self.duration_on(cluster).min(axis=1) * self.num_gpus).sum())
+        work = float((self.duration_on(cluster).min(axis=1) * self.gpu_demand).sum())
         return work / (cluster.num_gpus * window_s) if window_s > 0 else float("inf")
 
     def take(self, rows: np.ndarray, *, rebase: bool = True) -> Workload:
@@ -200,17 +252,22 @@ class Workload:
         if index.size == 0:
             raise WorkloadError(f"The slice of {self.source or 'the workload'} holds no job. Widen it.")
         submit = self.submit_s[index]
+        shift_s = float(submit.min()) if rebase else 0.0
         return Workload.build(
-            submit - submit.min() if rebase else submit,
+            submit - shift_s,
             self.duration_s[index],
             self.num_gpus[index],
             job_class=self.job_class[index],
             user=self.user[index],
             vc=self.vc[index],
             priority=self.priority[index],
+            gpu_milli=self.gpu_milli[index],
+            deadline_s=self.deadline_s[index] - shift_s,
+            estimate_s=None if self.estimate_s is None else self.estimate_s[index],
             speed=self.speed,
             gpu_types=self.gpu_types,
             job_id=None if self.job_id is None else [self.job_id[i] for i in index],
+            status=None if self.status is None else [self.status[i] for i in index],
             vc_names=self.vc_names,
             source=self.source,
         )
@@ -233,15 +290,24 @@ class Workload:
         """The same jobs arriving ``factor`` times as fast (submission times divided by it)."""
         if not factor > 0:
             raise WorkloadError(f"The load factor must be > 0; it is {factor}.")
+        if factor == 1:
+            return self
         submit = self.submit_s / factor
-        submit.flags.writeable = False
-        return replace(self, submit_s=submit)
+        deadline = submit + (self.deadline_s - self.submit_s)  # the time allowed for a job stays what it is
+        submit.flags.writeable = deadline.flags.writeable = False
+        return replace(self, submit_s=submit, deadline_s=deadline)
 
     def content_hash(self) -> str:
         """16 hex digits that depend on every value of every column (not on ``source``)."""
         digest = hashlib.sha256()
         for name in ("submit_s", "duration_s", "num_gpus", "job_class", "user", "vc", "priority"):
             digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        for name, usual in (("gpu_milli", WHOLE_GPU), ("deadline_s", np.inf)):
+            column = getattr(self, name)
+            if (column != usual).any():
+                digest.update(name.encode() + column.tobytes())
+        if self.estimate_s is not None:
+            digest.update(b"estimate_s" + self.estimate_s.tobytes())
         if self.speed is not None:
             digest.update(self.speed.tobytes())
             digest.update(repr(self.gpu_types).encode())

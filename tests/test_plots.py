@@ -15,6 +15,7 @@ from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
 from rl_sched.plots.report_figures import draw_report
 from rl_sched.policies import POLICIES
+from rl_sched.traces.synthetic import SyntheticTrace
 from tests.evaluation_cases import ARMS, ablation, arm, costs, learning_curves
 
 PNG = b"\x89PNG"
@@ -27,6 +28,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "learning_curves": ((learning_curves(),), {"levels": {"min_min": 105.0}}),
         "jct_cdf": ((table, [arm("mlp", "off"), "min_min", "fifo"]), {}),
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
+        **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
     }[name]
 
 

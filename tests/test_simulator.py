@@ -60,7 +60,7 @@ def test_decisions_are_checked() -> None:
     simulator.reset(Workload.build([0, 5], [10, 10], [3, 2]))
     with pytest.raises(SimulationError, match="job 1 is not one of them"):
         simulator.step(Start(1, 0))
-    with pytest.raises(SimulationError, match="does not fit now on GPU type 1"):
+    with pytest.raises(SimulationError, match="does not fit now on pool 1"):
         simulator.step(Start(0, 1))
     simulator.step(Start(0, 0))
     # Time passed by itself until the second job had room.

@@ -16,20 +16,17 @@ from rl_sched.errors import ConfigError, TraceError, WorkloadError
 from rl_sched.testing.traces import TraceConformance, check_invariants
 from rl_sched.traces import TRACES, Trace
 from rl_sched.traces.csv_file import CsvTrace
-from rl_sched.traces.philly import DEFAULT_FILE, TRACES_VARIABLE, PhillyTrace
+from rl_sched.traces.log import TRACES_VARIABLE
+from rl_sched.traces.philly import DEFAULT_FILE, PhillyTrace
 from rl_sched.traces.ppo_jobs import PpoJobsTrace
 from rl_sched.traces.synthetic import ARRIVALS, DURATIONS, SyntheticTrace
+from tests.trace_cases import CASES, Case, conformance_params
 
 FIXTURES = Path(__file__).parent / "fixtures"
 JOBS = str(FIXTURES / "jobs_small.csv")
 SPEEDS = str(FIXTURES / "jobs_small_speeds.csv")
 PHILLY = str(FIXTURES / "philly_small.csv")
 
-#: Readers need a file; a generator is tested with its defaults.
-PARAMS: dict[str, dict[str, object]] = {
-    "csv": {"path": JOBS, "throughputs": SPEEDS},
-    "philly": {"path": PHILLY},
-}
 DEFAULT_CLUSTER = ClusterSpec((NodeGroup("a100", 1, 8), NodeGroup("v100", 1, 4), NodeGroup("t4", 1, 4)))
 
 
@@ -40,7 +37,15 @@ class TestConformance(TraceConformance):
 
     @pytest.fixture
     def trace(self, trace_name: str) -> Trace:
-        return TRACES.create(trace_name, **PARAMS.get(trace_name, {}))
+        return TRACES.create(trace_name, **conformance_params(trace_name))  # a generator: with its defaults
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_layout_keeps_its_promises(case: Case) -> None:
+    trace = TRACES.create(case.trace, **case.where())
+    jobs = trace.load(0)
+    check_invariants(jobs)
+    assert trace.audit().rows_kept == len(jobs)
 
 
 def write(path: Path, *lines: str) -> str:

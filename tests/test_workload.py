@@ -107,9 +107,9 @@ def test_clusters() -> None:
     assert ClusterSpec.of(gpu=20).node_size.tolist() == [8, 8, 4]
     for bad, message in (
         ((), "at least one group"),
-        ((NodeGroup("a10", 1, 8),), "Unknown GPU type 'a10'"),
-        ((NodeGroup("a100", 0, 8),), "num_nodes >= 1"),
-        ((NodeGroup("a100", 1, 65),), "gpus_per_node <= 64"),
+        ((NodeGroup("a1000", 1, 8),), "Unknown GPU type 'a1000'"),
+        ((NodeGroup("a100", 0, 8),), "nodes >= 1"),
+        ((NodeGroup("a100", 1, 65),), "gpus <= 64"),
     ):
         with pytest.raises(ConfigError, match=message):
             ClusterSpec(bad)

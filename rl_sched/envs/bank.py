@@ -29,9 +29,9 @@ class Bank:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        largest = int(scenario.cluster.type_gpus.max())
+        largest = int(scenario.cluster.pool_gpus.max())
         jobs = scenario.num_jobs
-        self.sizes = Sizes(jobs, jobs, jobs * largest)
+        self.sizes = Sizes(jobs, jobs, jobs * largest, min(jobs, scenario.cluster.num_gpus))
         self._stage = State(scenario.cluster, scenario.rules, 1, self.sizes)
         if scenario.rules.max_steps is None:
             self._stage.views.head["max_steps"] = MAX_DECISIONS_PER_JOB * jobs
@@ -42,10 +42,10 @@ class Bank:
             scenario = self.scenario
             workload = scenario.workload(seed)
             dur = run_times(workload, scenario.cluster, scenario.rules)
-            table, klass = ClassTable.of(workload.num_gpus, dur)
+            table, klass = ClassTable.of(workload, scenario.cluster, dur)
             load(self._stage, 0, workload, dur, table, klass)
             static = static_features(
-                workload.num_gpus, workload.priority, dur, scenario.cluster.type_gpus, scenario.time_scale_s
+                workload.num_gpus, workload.priority, dur, scenario.cluster.pool_gpus, scenario.time_scale_s
             )
             self._loaded[seed] = Loaded(workload, self._stage.raw[0].copy(), static)
         return self._loaded[seed]

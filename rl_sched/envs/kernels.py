@@ -14,7 +14,7 @@ SKIP = -1
 
 @kernel
 def step_all(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order,
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
     actions, static, guide_code, guide_params, finish_times, scale, horizon_s,
     out_jobs, out_mask, out_globals, out_remaining, out_guide, slots, shown,
     waited, could_start, illegal, terminated, truncated,
@@ -32,7 +32,9 @@ def step_all(
         waited, could_start, illegal, terminated, truncated: Outputs (N,) bool.
         job, ...: The fields of a ``rule_kernels.Look``, scratch.
     """
-    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
     num_types = types.shape[1]
     window = slots.shape[1]
     guided = guide_code >= 0
@@ -78,7 +80,8 @@ def step_all(
 
 @kernel
 def costs_to_go(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, raw, wanted, code, params, out,
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log,
+    log_gpus, raw, wanted, code, params, out,
     job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
@@ -88,7 +91,9 @@ def costs_to_go(
         wanted: (N,) bool.
         out: (N,) seconds; written where wanted.
     """
-    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
     scratch = raw.shape[0] - 1
     look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
     for e in range(len(wanted)):

@@ -19,6 +19,7 @@ import numpy as np
 from rl_sched.cluster import ClusterSpec
 from rl_sched.sim.jit import helper
 from rl_sched.sim.kernels import can_wait, mark_fits
+from rl_sched.sim.record import IDLE
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
@@ -57,7 +58,7 @@ class ObsSpec(NamedTuple):
 
 def spec_of(cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool) -> ObsSpec:
     """The shapes for a cluster and a window of W jobs."""
-    t = cluster.num_types
+    t = cluster.num_pools
     return ObsSpec(
         window=window,
         job_features=NUM_PLAIN + t + (3 * t if finish_times else 0) + (t if guided else 0),
@@ -198,4 +199,4 @@ def write_remaining(s, e, out, horizon_s):
     now = s.head[e].now
     for g in range(s.gpus.shape[1]):
         r = s.gpus[e, g]
-        out[e, g] = min((r.end_s - now) / horizon_s, 1.0) if r.job >= 0 else 0.0
+        out[e, g] = min((r.end_s - now) / horizon_s, 1.0) if r.job != IDLE else 0.0

@@ -117,8 +117,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         )
         self._bank = Bank(self.scenario)
         self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
-        self._type_columns = [_columns(cluster.gpu_type == t) for t in range(cluster.num_types)]
-        self._allocate(num_envs, cluster.num_gpus, cluster.num_types)
+        self._type_columns = [_columns(cluster.gpu_pool == t) for t in range(cluster.num_pools)]
+        self._allocate(num_envs, cluster.num_gpus, cluster.num_pools)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.render_mode = None
         self.single_observation_space = observation_space(self.scenario, self.config)
@@ -140,8 +140,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         if spec.guided:
             self._obs["guide"] = self._guide_actions
         cluster = self.scenario.cluster
-        self._obs["gpus"][:, :, 1] = (cluster.type_flops / cluster.type_flops.max())[cluster.gpu_type]
-        self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_type] = 1.0
+        self._obs["gpus"][:, :, 1] = (cluster.pool_flops / cluster.pool_flops.max())[cluster.gpu_pool]
+        self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_pool] = 1.0
         self._look = new_look(spec.window, num_types, num_gpus)
         self._static = np.zeros((n, self.scenario.num_jobs, 3 + num_types), np.float32)
         self._remaining = np.zeros((n, num_gpus), np.float32)
@@ -305,7 +305,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
 
     def snapshot(self, e: int = 0) -> Snapshot:
         """What a policy would see in environment ``e``."""
-        return snapshot_of(self._state, e, self._bank[int(self._episode_seed[e])].workload.priority)
+        return snapshot_of(self._state, e, self._bank[int(self._episode_seed[e])].workload)
 
     def result(self, e: int = 0) -> RunResult:
         """The jobs of environment ``e`` so far; after an episode's last step, until the next one."""

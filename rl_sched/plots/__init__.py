@@ -12,5 +12,8 @@ FIGURES = Registry(
         "learning_curves": "rl_sched.plots.learning_curves:FIGURE",
         "jct_cdf": "rl_sched.plots.jct_cdf:FIGURE",
         "intervals": "rl_sched.plots.intervals:FIGURE",
+        "trace_arrivals": "rl_sched.plots.trace_arrivals:FIGURE",
+        "trace_durations": "rl_sched.plots.trace_durations:FIGURE",
+        "trace_gangs": "rl_sched.plots.trace_gangs:FIGURE",
     },
 )

@@ -15,7 +15,7 @@ class FifoBackfill(RankingPolicy):
     """The oldest job that fits."""
 
     def keys(self, jobs: JobTable) -> tuple[np.ndarray, ...]:
-        return ()
+        return (jobs.submit_s,)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import numpy as np
 
 from rl_sched.sim.ranked import run_ranked
 from rl_sched.sim.record import State
+from rl_sched.sim.rules import Rules
 from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
+from rl_sched.sim.watching import Watch
 from rl_sched.workload import Workload
 
 
@@ -19,7 +21,7 @@ class JobTable(NamedTuple):
     submit_s: np.ndarray  # (n,)
     num_gpus: np.ndarray  # (n,)
     priority: np.ndarray  # (n,)
-    fastest_s: np.ndarray  # (n,) run time on the job's fastest GPU type
+    fastest_s: np.ndarray  # (n,) whole run time on the job's fastest GPU type
 
 
 class RankingPolicy(ABC):
@@ -33,31 +35,41 @@ class RankingPolicy(ABC):
 
     @abstractmethod
     def keys(self, jobs: JobTable) -> tuple[np.ndarray, ...]:
-        """Columns (n,) to sort by, the most important first, lowest first; () = order of arrival."""
+        """Columns (n,) to sort by, the most important first, lowest first; ties in order of the queue."""
 
     def decide(self, snapshot: Snapshot) -> Decision:
         if len(snapshot.job) == 0:
             return Wait()
-        fastest = snapshot.duration_s.min(axis=1)
-        keys = self.keys(JobTable(snapshot.submit_s, snapshot.num_gpus, snapshot.priority, fastest))
-        order = np.lexsort(keys[::-1]) if keys else np.arange(len(snapshot.job))
+        keys = self.keys(JobTable(snapshot.submit_s, snapshot.num_gpus, snapshot.priority, snapshot.total_s))
+        order = np.lexsort(keys[::-1])
         fits = np.asarray(snapshot.feasible.any(axis=1))[order]
-        first = 0 if self.strict else int(fits.argmax())
-        if not fits[first]:
+        if self.strict:
+            _, heads = np.unique(snapshot.vc[order], return_index=True)  # the first of each virtual cluster
+            first = np.zeros(len(order), np.bool_)
+            first[heads] = True
+            fits &= first
+        if not fits.any():
             return Wait()
-        row = order[first]
+        row = order[int(fits.argmax())]
         duration = np.where(snapshot.feasible[row], snapshot.duration_s[row], np.inf)
         return Start(int(snapshot.job[row]), int(duration.argmin()))
 
-    def run_compiled(self, state: State, e: int, workload: Workload) -> None:
+    def can_compile(self, rules: Rules) -> bool:
+        """With a window, jobs that come back from failures would have to be kept apart: left to ``decide``."""
+        return not rules.preemption and (rules.plain or rules.window is None)
+
+    def run_compiled(self, state: State, e: int, workload: Workload, watch: Watch | None = None) -> None:
         n = len(workload)
         fastest = state.views.dur[e, :n].min(axis=1)
+        if not state.rules.plain:
+            fastest *= state.views.life["visible"][e, :n]
         keys = self.keys(JobTable(workload.submit_s, workload.num_gpus, workload.priority, fastest))
-        rank = np.zeros(n, np.int64)
-        if keys:
+        rank = np.asarray(keys[0], np.float64)
+        if len(keys) > 1:
             order = np.lexsort(keys[::-1])
             new = np.zeros(n, np.bool_)
             for key in keys:
                 new[1:] |= key[order][1:] != key[order][:-1]
+            rank = np.empty(n)
             rank[order] = np.cumsum(new)
-        run_ranked(state, e, rank, strict=self.strict)
+        run_ranked(state, e, rank, strict=self.strict, watch=watch)

@@ -9,7 +9,9 @@ import numpy as np
 
 from rl_sched.policies import rule_kernels
 from rl_sched.sim.record import State
+from rl_sched.sim.rules import Rules
 from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
+from rl_sched.sim.watching import Watch, play_in_slices
 from rl_sched.workload import Workload
 
 
@@ -50,12 +52,25 @@ class KernelRule:
         )
         return Start(int(snapshot.job[row]), int(gpu_type)) if row >= 0 else Wait()
 
-    def run_compiled(self, state: State, e: int, workload: Workload) -> None:
-        self.run_records(state, e, e + 1)
+    def can_compile(self, rules: Rules) -> bool:
+        """These rules never preempt, so with preemption on they are asked one by one."""
+        return not rules.preemption
+
+    def run_compiled(self, state: State, e: int, workload: Workload, watch: Watch | None = None) -> None:
+        look = self._new_look(state)
+        params = self.params()
+
+        def play(mark: int, budget: int) -> int:
+            return int(rule_kernels.run_slice(*state.views, e, self.code, params, *look, budget))
+
+        play_in_slices(play, state, e, watch)
 
     def run_records(self, state: State, first: int, last: int) -> None:
         """Plays the records ``first <= e < last``, each at its first decision, to their ends."""
+        rule_kernels.run(*state.views, first, last, self.code, self.params(), *self._new_look(state))
+
+    @staticmethod
+    def _new_look(state: State) -> rule_kernels.Look:
         views = state.views
         rows = min(state.rules.window or views.jobs.shape[1], views.jobs.shape[1])
-        look = rule_kernels.new_look(rows, views.types.shape[1], views.gpus.shape[1])
-        rule_kernels.run(*views, first, last, self.code, self.params(), *look)
+        return rule_kernels.new_look(rows, views.types.shape[1], views.gpus.shape[1])

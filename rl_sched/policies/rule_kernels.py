@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.sim.jit import helper, kernel, routine
-from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather
-from rl_sched.sim.record import Views
+from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather, log_is_full
+from rl_sched.sim.record import IDLE, Views
+from rl_sched.sim.watching import END
 
 RANDOM, BEST_FIT, INDEX, MIN_MIN = range(4)
 
@@ -60,8 +61,8 @@ def fill_free_at(s, e, look):
             look.free_at[t, k] = 0.0
     for g in range(s.gpus.shape[1]):
         r = s.gpus[e, g]
-        if r.job >= 0:
-            left = r.end_s - now
+        if r.job != IDLE:
+            left = max(r.end_s - now, 0.0)
             k = look.free[r.type]
             look.free[r.type] = k + 1
             while k > 0 and look.free_at[r.type, k - 1] > left:
@@ -262,14 +263,36 @@ def play(s, e, code, params, look):
 
 @kernel
 def run(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, first, last, code, params,
-    job, gang, submit, duration, feasible, free_at, plan, done, free,
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
+    first, last, code, params, job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Plays the records ``first <= e < last`` with one rule; from ``job`` on, the fields of a ``Look``."""
-    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
     look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
     for e in range(first, last):
         play(s, e, code, params, look)
+
+
+@kernel
+def run_slice(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e,
+    code, params, job, gang, submit, duration, feasible, free_at, plan, done, free, budget,
+):  # fmt: skip
+    """Plays up to ``budget`` decisions of record ``e``; returns END at its end, else 0."""
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    for _ in range(budget):
+        if complete(s, e) or cut(s, e):
+            return END
+        if log_is_full(s, e):
+            break
+        row, kind = choose_in_record(s, e, code, params, look)
+        decide(s, e, look.job[row] if row >= 0 else -1, kind)
+    return 0
 
 
 @kernel

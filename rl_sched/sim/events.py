@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from rl_sched.sim.jit import helper
+from rl_sched.sim.jit import helper, routine
+from rl_sched.sim.record import RUNNING
 
+#: Kinds; at equal times the lower comes first. The ``job`` of the last two is a node.
 ARRIVAL = 1
 COMPLETION = 2
+REPAIR = 3
+FAILURE = 4
 
 
 @helper
@@ -66,3 +70,40 @@ def pop(s, e):
             child = 2 * pos + 1
         _lift(s, e, pos, time, last_kind, last_job)
     return kind, job
+
+
+@helper
+def is_stale(s, e, kind, job, time):
+    """Does a completion belong to a segment that ended early?"""
+    j = s.jobs[e, job]
+    return kind == COMPLETION and (j.state != RUNNING or j.finish_s != time)
+
+
+@routine
+def drop_stale(s, e):
+    """Removes stale completions from the top of the heap."""
+    head = s.head[e]
+    while head.heap_len > 0 and is_stale(s, e, s.heap[e, 0].kind, s.heap[e, 0].job, s.heap[e, 0].time):
+        pop(s, e)
+        head.num_stale = max(head.num_stale - 1, 0)
+
+
+@routine
+def compact(s, e):
+    """Removes all stale completions from the heap."""
+    head = s.head[e]
+    n = head.heap_len
+    for i in range(n):
+        if s.heap[e, i].kind == COMPLETION:
+            s.jobs[e, s.heap[e, i].job].pushed = 0
+    head.heap_len = 0
+    for i in range(n):  # what is pushed stays in front of what is still to be read
+        r = s.heap[e, i]
+        time, kind, job = r.time, r.kind, r.job
+        if kind == COMPLETION:
+            # A job restarted at once may end when its earlier segment would have: keep one of the two events.
+            if is_stale(s, e, kind, job, time) or s.jobs[e, job].pushed == 1:
+                continue
+            s.jobs[e, job].pushed = 1
+        push(s, e, time, kind, job)
+    head.num_stale = 0

@@ -1,7 +1,5 @@
 """The kernels: everything that ever moves a simulated cluster goes through these functions.
 
-Order of events with equal times: completions, then arrivals in workload order, then decisions. ``one_start`` worlds
-process one event per decision; with ``heapq_ties`` in the order of a heap on (time, kind), arrivals first.
 Functions take ``s`` (``record.Views``) and ``e``, the number of the record; the public ones take the views as
 positional arguments, since a tuple of arrays is slow to hand over from Python.
 """
@@ -10,138 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_sched.sim.events import ARRIVAL, COMPLETION, pop, push
+from rl_sched.sim.clock import anything_fits, class_fits, pass_time
+from rl_sched.sim.eventlog import log_is_full
+from rl_sched.sim.events import ARRIVAL, pop, push
+from rl_sched.sim.failures import outages_at, plan_failures
 from rl_sched.sim.jit import helper, kernel
-from rl_sched.sim.placement import fits, release, reset_nodes, take
-from rl_sched.sim.record import Views
+from rl_sched.sim.nodes import reset_nodes
+from rl_sched.sim.placement import fits
+from rl_sched.sim.queue import arrive
+from rl_sched.sim.record import FUTURE, RUNNING, WAITING, Views
+from rl_sched.sim.segments import fastest_s, preempt, start, visible_s
+
+__all__ = ["anything_fits", "class_fits", "log_is_full"]
 
 NO_TYPE = -1
-
-
-@helper
-def _admit_next(s, e):
-    """The oldest job beyond the window enters it."""
-    head = s.head[e]
-    job = head.first_waiting if head.window_last < 0 else s.jobs[e, head.window_last].next
-    head.window_last = job
-    head.window_len += 1
-    s.classes[e, s.jobs[e, job].klass].waiting += 1
-
-
-@helper
-def arrive(s, e, job):
-    """The job joins the end of the list of waiting jobs."""
-    head = s.head[e]
-    j = s.jobs[e, job]
-    j.seq = head.num_arrived
-    s.order[e, head.num_arrived] = job
-    head.num_arrived += 1
-    j.next = -1
-    j.prev = head.last_waiting
-    if head.last_waiting >= 0:
-        s.jobs[e, head.last_waiting].next = job
-    else:
-        head.first_waiting = job
-    head.last_waiting = job
-    head.num_waiting += 1
-    head.waiting_work += j.work
-    if head.window_len < head.window:
-        _admit_next(s, e)
-
-
-@helper
-def start(s, e, job, t):
-    """Starts a waiting job of the window on GPU type ``t``, where it must fit, at the present time."""
-    head = s.head[e]
-    j = s.jobs[e, job]
-    if j.prev >= 0:
-        s.jobs[e, j.prev].next = j.next
-    else:
-        head.first_waiting = j.next
-    if j.next >= 0:
-        s.jobs[e, j.next].prev = j.prev
-    else:
-        head.last_waiting = j.prev
-    if head.window_last == job:
-        head.window_last = j.prev
-    head.num_waiting -= 1
-    head.window_len -= 1
-    head.waiting_work -= j.work
-    head.running_work += j.work
-    s.classes[e, j.klass].waiting -= 1
-    if head.num_waiting > head.window_len:
-        _admit_next(s, e)
-    j.start_s = head.now
-    j.finish_s = head.now + s.dur[e, job, t]
-    j.type = t
-    j.alloc = head.alloc_len
-    take(s, e, t, j.gang, job, j.finish_s)
-    push(s, e, j.finish_s, COMPLETION, job)
-    head.num_running += 1
-
-
-@helper
-def _finish(s, e, job):
-    release(s, e, job)
-    head = s.head[e]
-    head.num_running -= 1
-    head.num_done += 1
-    head.running_work -= s.jobs[e, job].work
-    head.done_work += s.jobs[e, job].work
-
-
-@helper
-def _move_clock(s, e, time):
-    head = s.head[e]
-    dt = time - head.now
-    busy = 0
-    for t in range(s.types.shape[1]):
-        busy += s.types[e, t].total - s.types[e, t].free
-    head.job_seconds += dt * (head.num_waiting + head.num_running)
-    head.busy_gpu_s += dt * busy
-    head.now = time
-
-
-@helper
-def advance(s, e):
-    """Moves the clock to the next event time and handles all events of that time; False if there is none.
-
-    In a ``one_start`` world exactly one event is handled; with ``heapq_ties`` arrivals lie in the heap too.
-    """
-    head = s.head[e]
-    single = head.one_start == 1
-    listed = head.heapq_ties == 0 and head.num_arrived < head.num_jobs
-    if head.heap_len == 0 and not listed:
-        return False
-    time = np.inf
-    if head.heap_len > 0:
-        time = s.heap[e, 0].time
-    if listed and s.jobs[e, head.num_arrived].submit_s < time:
-        time = s.jobs[e, head.num_arrived].submit_s
-    _move_clock(s, e, time)
-    while head.heap_len > 0 and s.heap[e, 0].time == time:
-        kind, job = pop(s, e)
-        if kind == COMPLETION:
-            _finish(s, e, job)
-        else:
-            arrive(s, e, job)
-        if single:
-            return True
-    while listed and head.num_arrived < head.num_jobs and s.jobs[e, head.num_arrived].submit_s == time:
-        arrive(s, e, head.num_arrived)
-        if single:
-            return True
-    return True
-
-
-@helper
-def class_fits(s, e, c):
-    """Could a job of class ``c`` start now on any type?"""
-    k = s.classes[e, c]
-    for t in range(s.types.shape[1]):
-        if (k.types >> np.uint64(t)) & np.uint64(1) and fits(s, e, t, k.gang):
-            return True
-    return False
 
 
 @helper
@@ -154,7 +34,7 @@ def mark_fits(s, e):
             mask = np.uint64(0)
             for t in range(s.types.shape[1]):
                 bit = np.uint64(1) << np.uint64(t)
-                if k.types & bit and fits(s, e, t, k.gang):
+                if k.types & bit and fits(s, e, t, k):
                     mask |= bit
             k.fits = mask
             some |= mask != np.uint64(0)
@@ -162,18 +42,9 @@ def mark_fits(s, e):
 
 
 @helper
-def anything_fits(s, e):
-    """Could any job of the window start now?"""
-    for c in range(s.head[e].num_classes):
-        if s.classes[e, c].waiting > 0 and class_fits(s, e, c):
-            return True
-    return False
-
-
-@helper
 def can_start(s, e, job, t):
     """Could this job, if it waits in the window, start now on type ``t``?"""
-    return s.dur[e, job, t] < np.inf and fits(s, e, t, s.jobs[e, job].gang)
+    return s.dur[e, job, t] < np.inf and fits(s, e, t, s.classes[e, s.jobs[e, job].klass])
 
 
 @helper
@@ -182,7 +53,7 @@ def fastest_type(s, e, job):
     best = NO_TYPE
     best_s = np.inf
     for t in range(s.types.shape[1]):
-        if s.dur[e, job, t] < best_s and fits(s, e, t, s.jobs[e, job].gang):
+        if s.dur[e, job, t] < best_s and fits(s, e, t, s.classes[e, s.jobs[e, job].klass]):
             best = t
             best_s = s.dur[e, job, t]
     return best
@@ -195,13 +66,14 @@ def in_window(s, e, job):
     if job < 0 or job >= head.num_jobs:
         return False
     j = s.jobs[e, job]
-    return j.seq >= 0 and j.type < 0 and head.window_len > 0 and j.seq <= s.jobs[e, head.window_last].seq
+    return j.state == WAITING and head.window_len > 0 and j.seq <= s.jobs[e, head.window_last].seq
 
 
 @helper
 def can_wait(s, e):
-    """May time still bring an event?"""
-    return s.head[e].num_running > 0 or s.head[e].num_arrived < s.head[e].num_jobs
+    """May time still bring an event that changes something?"""
+    head = s.head[e]
+    return head.num_running > 0 or head.num_arrived < head.num_jobs or head.num_down > 0
 
 
 @helper
@@ -213,17 +85,7 @@ def complete(s, e):
 def cut(s, e):
     """Is the episode over before all jobs are done?"""
     head = s.head[e]
-    return head.now >= head.horizon_s or (head.max_steps > 0 and head.decisions >= head.max_steps)
-
-
-@helper
-def pass_time(s, e, at_least_one):
-    """Lets events happen, ``at_least_one`` if so wished, until something in the window fits or the episode is over."""
-    head = s.head[e]
-    while at_least_one or (head.one_start == 0 and not anything_fits(s, e) and head.now < head.horizon_s):
-        if not advance(s, e):
-            break
-        at_least_one = False
+    return head.now >= head.horizon_s or (head.max_steps > 0 and head.decisions >= head.max_steps) or head.stuck == 1
 
 
 @helper
@@ -236,11 +98,41 @@ def decide(s, e, job, t):
 
 
 @helper
+def _reset_jobs(s, e):
+    head = s.head[e]
+    for job in range(head.num_jobs):
+        j = s.jobs[e, job]
+        j.start_s = np.nan
+        j.finish_s = np.nan
+        j.type = NO_TYPE
+        j.state = FUTURE
+        j.seq = -1
+        j.next = -1
+        j.prev = -1
+    if head.plain == 0:
+        for job in range(head.num_jobs):
+            life = s.life[e, job]
+            life.left_s = fastest_s(s, e, job)
+            life.overhead_s = 0.0
+            life.segment_s = np.nan
+            life.speed = 1.0
+            life.end_s = np.nan
+            life.attained_s = 0.0
+            life.waited_s = 0.0
+            life.since_s = np.nan
+            life.link = -1
+            life.segments = 0
+            life.preemptions = 0
+            life.kills = 0
+
+
+@helper
 def _reset(s, e):
     head = s.head[e]
     head.now = 0.0
     head.job_seconds = 0.0
     head.busy_gpu_s = 0.0
+    head.busy = 0.0
     head.waiting_work = 0.0
     head.running_work = 0.0
     head.done_work = 0.0
@@ -253,19 +145,20 @@ def _reset(s, e):
     head.window_len = 0
     head.window_last = -1
     head.heap_len = 0
-    head.alloc_len = 0
     head.decisions = 0
+    head.num_queued = 0
+    head.num_stale = 0
+    head.num_down = 0
+    head.stuck = 0
+    head.changed = -1
+    head.next_outage = 0
+    head.log_len = 0
+    head.log_gpus_len = 0
+    head.round_no = 0
+    head.until_s = np.inf
     for c in range(s.head[e].num_classes):
         s.classes[e, c].waiting = 0
-    for job in range(head.num_jobs):
-        j = s.jobs[e, job]
-        j.start_s = np.nan
-        j.finish_s = np.nan
-        j.type = NO_TYPE
-        j.seq = -1
-        j.next = -1
-        j.prev = -1
-        j.alloc = 0
+    _reset_jobs(s, e)
     reset_nodes(s, e)
     if head.heapq_ties == 1:
         for k in range(head.num_jobs):
@@ -275,15 +168,23 @@ def _reset(s, e):
             _, job = pop(s, e)
             arrive(s, e, job)
     else:
+        if head.plain == 0:
+            plan_failures(s, e)
+            outages_at(s, e, 0.0)
         while head.num_arrived < head.num_jobs and s.jobs[e, head.num_arrived].submit_s <= 0.0:
             arrive(s, e, head.num_arrived)
     pass_time(s, e, False)
 
 
 @kernel
-def reset(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e):
+def reset(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e
+):  # fmt: skip
     """Takes record ``e`` back to time 0 and to its first decision."""
-    _reset(Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order), e)
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
+    _reset(s, e)
 
 
 # Outcomes of ``step``.
@@ -291,26 +192,44 @@ OK = 0
 NOT_WAITING = 1
 DOES_NOT_FIT = 2
 CANNOT_WAIT = 3
+NOT_RUNNING = 4
+
+# What a decision does.
+START, WAIT, PREEMPT = range(3)
 
 
 @kernel
-def step(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e, job, t):
+def step(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
+    e, action, job, t, until_s,
+):  # fmt: skip
     """One checked decision of a Python policy; returns an outcome code, and moves nothing unless it is OK."""
-    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
-    if job >= 0:
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
+    h = s.head[e]
+    if action == START:
         if not in_window(s, e, job):
             return NOT_WAITING
         if t < 0 or t >= s.types.shape[1] or not can_start(s, e, job, t):
             return DOES_NOT_FIT
-    elif not can_wait(s, e) and s.head[e].one_start == 0:
-        return CANNOT_WAIT
-    decide(s, e, job, t)
+        decide(s, e, job, t)
+    elif action == PREEMPT:
+        if h.preemptive == 0 or job < 0 or job >= h.num_jobs or s.jobs[e, job].state != RUNNING:
+            return NOT_RUNNING
+        h.decisions += 1
+        preempt(s, e, job)
+    else:
+        if not can_wait(s, e) and h.one_start == 0:
+            return CANNOT_WAIT
+        h.until_s = until_s if until_s > h.now else np.inf
+        decide(s, e, -1, NO_TYPE)
     return OK
 
 
 @helper
 def gather(s, e, job, gang, submit, duration, feasible):
-    """Writes the waiting jobs of the window, oldest first, into arrays of at least W rows; returns their number."""
+    """Writes the waiting jobs of the window, in order of the queue, into arrays of W rows or more; returns how many."""
     n = s.head[e].window_len
     j = s.head[e].first_waiting
     for i in range(n):
@@ -319,17 +238,20 @@ def gather(s, e, job, gang, submit, duration, feasible):
         gang[i] = r.gang
         submit[i] = r.submit_s
         for t in range(s.types.shape[1]):
-            duration[i, t] = s.dur[e, j, t]
-            feasible[i, t] = s.dur[e, j, t] < np.inf and fits(s, e, t, r.gang)
+            able = s.dur[e, j, t] < np.inf
+            duration[i, t] = visible_s(s, e, j, t) if able else np.inf
+            feasible[i, t] = able and fits(s, e, t, s.classes[e, r.klass])
         j = r.next
     return n
 
 
 @kernel
 def window(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, e,
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e,
     job, gang, submit, duration, feasible,
 ):  # fmt: skip
     """``gather`` for Python callers."""
-    s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
     return gather(s, e, job, gang, submit, duration, feasible)

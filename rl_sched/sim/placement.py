@@ -1,4 +1,4 @@
-"""Which GPUs a gang gets: node sets as bit masks in buckets by (type, free GPUs). Nothing scans all nodes.
+"""Which GPUs a gang gets, whether it fits, and giving them back.
 
 Functions take ``s`` (``record.Views``) and ``e``, the number of the record.
 """
@@ -7,75 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_sched.sim.choosing import next_node
 from rl_sched.sim.jit import helper, routine
+from rl_sched.sim.nodes import ONE, move_node, take_idle
+from rl_sched.sim.record import IDLE
+from rl_sched.sim.rules import PLACEMENTS
+from rl_sched.sim.sharing import release_share, take_share
+from rl_sched.workload import WHOLE_GPU
 
-# Position of the lowest set bit by multiplication with a de Bruijn sequence (Leiserson, Prokop, Randall, 1998).
-_DEBRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_POSITION = np.zeros(64, np.int64)
-for _i in range(64):
-    _POSITION[((int(_DEBRUIJN) << _i) & 0xFFFFFFFFFFFFFFFF) >> 58] = _i
-
-_ONE = np.uint64(1)
-_ZERO = np.uint64(0)
-
-
-@helper
-def lowest_bit(x):
-    """Position (0..63) of the lowest set bit of a non-zero uint64."""
-    low = x & (~x + _ONE)
-    return _POSITION[(low * _DEBRUIJN) >> np.uint64(58)]
-
-
-@helper
-def _lowest_node(s, e, row):
-    """Lowest node number in a bucket row; -1 if it is empty."""
-    for word in range(s.bits.shape[2]):
-        x = s.bits[e, row, word]
-        if x != _ZERO:
-            return word * 64 + lowest_bit(x)
-    return -1
-
-
-@helper
-def _flip(s, e, row, node, step):
-    s.bits[e, row, node >> 6] ^= _ONE << np.uint64(node & 63)
-    s.counts[e, row] += step
-
-
-@helper
-def move_node(s, e, node, free):
-    """Records that ``node`` now has ``free`` free GPUs, and puts it into the right bucket."""
-    n = s.nodes[e, node]
-    old = n.free
-    base = n.type * (s.head[e].max_node + 1)
-    if old > 0:
-        _flip(s, e, base + old, node, -1)
-        if free == 0:
-            _flip(s, e, base, node, -1)
-    if free > 0:
-        _flip(s, e, base + free, node, 1)
-        if old == 0:
-            _flip(s, e, base, node, 1)
-    n.free = free
-
-
-@routine
-def reset_nodes(s, e):
-    """All GPUs idle, all buckets rebuilt."""
-    for row in range(s.bits.shape[1]):
-        s.counts[e, row] = 0
-        for word in range(s.bits.shape[2]):
-            s.bits[e, row, word] = _ZERO
-    for g in range(s.gpus.shape[1]):
-        s.gpus[e, g].job = -1
-        s.gpus[e, g].end_s = 0.0
-    for t in range(s.types.shape[1]):
-        s.types[e, t].free = s.types[e, t].total
-    for m in range(s.nodes.shape[1]):
-        n = s.nodes[e, m]
-        n.mask = ~_ZERO if n.size == 64 else (_ONE << np.uint64(n.size)) - _ONE
-        n.free = 0
-        move_node(s, e, m, n.size)
+_CONSOLIDATED = PLACEMENTS["consolidated"]
 
 
 @routine
@@ -100,65 +40,33 @@ def _fits_consolidated(s, e, t, gang):
 
 
 @helper
-def fits(s, e, t, gang):
-    """Could a gang start now on GPU type ``t``?"""
-    if s.types[e, t].free < gang:
-        return False
-    if s.head[e].placement == 0:
+def fits(s, e, t, k):
+    """Could a job of the class ``k`` (``record.KLASS``), which can run on pool ``t``, start there now?"""
+    p = s.types[e, t]
+    if p.free < k.gang:
+        return k.milli < WHOLE_GPU and p.room >= k.milli
+    if s.head[e].placement != _CONSOLIDATED:
         return True
-    return _fits_consolidated(s, e, t, gang)
+    return _fits_consolidated(s, e, t, k.gang)
 
 
 @helper
-def _take_from(s, e, node, count, job, end_s, slot):
-    n = s.nodes[e, node]
-    mask = n.mask
-    for _ in range(count):
-        bit = lowest_bit(mask)
-        mask &= mask - _ONE
-        g = s.gpus[e, n.first + bit]
-        g.job = job
-        g.end_s = end_s
-        s.alloc[e, slot] = n.first + bit
-        slot += 1
-    n.mask = mask
-    move_node(s, e, node, n.free - count)
-    return slot
-
-
-@helper
-def _next_row(s, e, base, size, gang, left):
-    """Bucket row of the node that gives the next GPUs to a gang of which ``left`` are still missing."""
-    if s.head[e].placement == 0:
-        return base  # any node with free GPUs, lowest first
-    if left >= size:
-        return base + size  # a whole free node
-    if gang <= size:  # the fullest node that still fits
-        free = gang
-        while s.counts[e, base + free] == 0:
-            free += 1
-        return base + free
-    free = size  # the rest of a large gang: the freest node
-    while s.counts[e, base + free] == 0:
-        free -= 1
-    return base + free
-
-
-@helper
-def take(s, e, t, gang, job, end_s):
-    """Gives the job ``gang`` GPUs of type ``t``; it must fit. Their numbers go to the end of ``alloc``."""
-    head = s.head[e]
-    base = t * (head.max_node + 1)
-    size = s.types[e, t].node
-    slot = head.alloc_len
-    left = gang
+def take(s, e, t, job, end_s):
+    """Gives the job its GPUs of pool ``t``, where it must fit; their numbers go into its slots of ``alloc``."""
+    j = s.jobs[e, job]
+    slot = j.alloc
+    milli = s.classes[e, j.klass].milli
+    if milli < WHOLE_GPU:
+        take_share(s, e, t, milli, slot, end_s)
+        return
+    left = j.gang
     while left > 0:
-        node = _lowest_node(s, e, _next_row(s, e, base, size, gang, left))
+        node = next_node(s, e, t, j.gang, left)
         count = min(left, s.nodes[e, node].free)
-        slot = _take_from(s, e, node, count, job, end_s, slot)
+        slot = take_idle(s, e, node, count, job, end_s, slot)
         left -= count
-    head.alloc_len = slot
-    s.types[e, t].free -= gang
+    s.types[e, t].free -= j.gang
+    s.head[e].busy += j.gang
 
 
 @helper
@@ -166,6 +74,10 @@ def release(s, e, job):
     """Gives the GPUs of a running job back, node by node."""
     j = s.jobs[e, job]
     slot = j.alloc
+    milli = s.classes[e, j.klass].milli
+    if milli < WHOLE_GPU:
+        release_share(s, e, j.type, milli, s.alloc[e, slot])
+        return
     end = j.alloc + j.gang
     while slot < end:
         node = s.gpus[e, s.alloc[e, slot]].node
@@ -176,10 +88,25 @@ def release(s, e, job):
             g = s.gpus[e, number]
             if g.node != node:
                 break
-            g.job = -1
+            g.job = IDLE
             g.end_s = 0.0
-            n.mask |= _ONE << np.uint64(number - n.first)
+            n.mask |= ONE << np.uint64(number - n.first)
             count += 1
             slot += 1
         move_node(s, e, node, n.free + count)
     s.types[e, j.type].free += j.gang
+    s.head[e].busy -= j.gang
+
+
+@routine
+def spread(s, e, job):
+    """Does a running gang lie on more nodes than it needs?"""
+    j = s.jobs[e, job]
+    nodes = 0
+    last = -1
+    for slot in range(j.alloc, j.alloc + j.gang):
+        node = s.gpus[e, s.alloc[e, slot]].node
+        nodes += node != last
+        last = node
+    size = s.types[e, j.type].node
+    return nodes > (j.gang + size - 1) // size

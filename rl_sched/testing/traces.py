@@ -11,9 +11,12 @@ import pytest
 from rl_sched.errors import ConfigError
 from rl_sched.traces import TRACES, Trace
 from rl_sched.traces.csv_file import CsvTrace, write_csv, write_throughputs
-from rl_sched.workload import Workload
+from rl_sched.traces.log import LogTrace
+from rl_sched.workload import WHOLE_GPU, Workload
 
-_COLUMNS = ("submit_s", "duration_s", "num_gpus", "job_class", "user", "vc", "priority")
+_COLUMNS = (
+    "submit_s", "duration_s", "num_gpus", "job_class", "user", "vc", "priority", "gpu_milli", "deadline_s",
+)  # fmt: skip
 _SEEDS = (0, 1, 2_000_001)
 
 
@@ -24,12 +27,20 @@ def check_invariants(workload: Workload) -> None:
     for name in _COLUMNS:
         column = getattr(workload, name)
         assert column.shape == (n,), name
-        assert np.isfinite(column).all(), name
+        assert not np.isnan(column).any(), name
+        assert name == "deadline_s" or np.isfinite(column).all(), name
         assert not column.flags.writeable, name
     assert (workload.submit_s >= 0).all()
     assert (np.diff(workload.submit_s) >= 0).all()
     assert (workload.duration_s > 0).all()
     assert (workload.num_gpus >= 1).all()
+    assert ((workload.gpu_milli >= 1) & (workload.gpu_milli <= WHOLE_GPU)).all()
+    assert (workload.num_gpus[workload.gpu_milli < WHOLE_GPU] == 1).all()
+    if workload.estimate_s is not None:
+        assert workload.estimate_s.shape == (n,)
+        assert (np.isfinite(workload.estimate_s) & (workload.estimate_s > 0)).all()
+    if workload.status is not None:
+        assert len(workload.status) == n
     assert workload.submit_s.dtype == workload.duration_s.dtype == np.float64
     if workload.vc_names:
         assert workload.vc.min() >= 0
@@ -46,6 +57,9 @@ def assert_same_jobs(left: Workload, right: Workload) -> None:
     for name in _COLUMNS:
         if name != "vc" or not left.vc_names:
             np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
+    assert left.status == right.status
+    if left.estimate_s is not None:
+        np.testing.assert_array_equal(left.estimate_s, right.estimate_s)
     if left.vc_names:
         assert [left.vc_names[v] for v in left.vc] == [right.vc_names[v] for v in right.vc]
     if left.speed is not None:
@@ -99,6 +113,15 @@ class TraceConformance:
         assert_same_jobs(workload, back)
         if not workload.vc_names:
             assert back.content_hash() == workload.content_hash()
+
+    def test_audit_accounts_for_every_row(self, trace: Trace) -> None:
+        if not isinstance(trace, LogTrace):
+            pytest.skip("a generator reads no rows")
+        audit = trace.audit()
+        assert audit.rows_kept == len(trace.load())
+        assert audit.rows_read == audit.rows_kept + sum(audit.dropped.values())
+        assert all(audit.dropped.values())
+        assert f"{audit.rows_kept} of {audit.rows_read} {audit.unit} kept" in audit.describe()
 
     def test_load_can_be_scaled(self, trace: Trace) -> None:
         workload = trace.load(1)

@@ -1,0 +1,175 @@
+"""Preemptive orders: SRTF, LAS and Tiresias, from Python and inside the kernel.
+
+docs/simulator.md, "Preemptive orders", says what they do at every decision. Without preemption in the rules they
+are rankings of the waiting jobs with backfill.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from rl_sched.errors import ConfigError
+from rl_sched.sim.preemptive import LAS, QUANTUM_TOLERANCE, SRTF, TIRESIAS, run_preemptive
+from rl_sched.sim.record import State
+from rl_sched.sim.rules import Rules
+from rl_sched.sim.snapshot import Decision, Preempt, Snapshot, Start, Wait
+from rl_sched.sim.watching import Watch
+from rl_sched.workload import WHOLE_GPU, Workload
+
+
+class PreemptiveOrder(ABC):
+    """Jobs get GPUs in the order of a key that changes while they run."""
+
+    preemptive: ClassVar[bool] = True
+    order: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def quantum(self) -> float:
+        """See ``run_preemptive``."""
+
+    @abstractmethod
+    def waiting_keys(self, snapshot: Snapshot) -> np.ndarray:
+        """(n,) keys of the waiting jobs, lowest first."""
+
+    @abstractmethod
+    def running_keys(self, snapshot: Snapshot) -> np.ndarray:
+        """(m,) keys of the running jobs, comparable with those of the waiting ones; equal ones in order of start."""
+
+    def until_s(self, snapshot: Snapshot) -> float:
+        """When the order may change although nothing happens."""
+        return np.inf
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        running = snapshot.running
+        lost, chosen = self._walk(snapshot)
+        if lost >= 0:
+            return Preempt(int(running.job[lost]))
+        for row, pool in chosen:
+            if snapshot.feasible[row, pool]:
+                return Start(int(snapshot.job[row]), pool)
+        return Wait(self.until_s(snapshot))
+
+    def _walk(self, snapshot: Snapshot) -> tuple[int, list[tuple[int, int]]]:
+        """First running job that loses its GPUs (-1: none), and (row, pool) of the waiting jobs that get quota."""
+        running = snapshot.running
+        quota = snapshot.type_gpus * WHOLE_GPU
+        waiting_need = snapshot.num_gpus * snapshot.gpu_milli
+        running_need = running.num_gpus * running.gpu_milli
+        n = len(snapshot.job)
+        keys = np.concatenate([self.waiting_keys(snapshot), self.running_keys(snapshot)])
+        # Jobs started at this very time stay in front of those they have just been preferred to.
+        tie = np.concatenate([np.ones(n), np.where(running.segment_s == snapshot.now_s, 0.0, 2.0)])
+        chosen: list[tuple[int, int]] = []
+        for k in np.lexsort((tie, keys)).tolist():
+            if k < n:
+                able = np.isfinite(snapshot.duration_s[k]) & (quota >= waiting_need[k])
+                if able.any():
+                    pool = int(np.where(able, snapshot.duration_s[k], np.inf).argmin())
+                    quota[pool] -= waiting_need[k]
+                    chosen.append((k, pool))
+                continue
+            job = k - n
+            if quota[running.pool[job]] >= running_need[job]:
+                quota[running.pool[job]] -= running_need[job]
+            elif snapshot.preemptive:
+                return job, chosen
+        return -1, chosen
+
+    def can_compile(self, rules: Rules) -> bool:
+        """The kernel walks through all jobs, so it knows no window."""
+        return rules.preemption and rules.window is None
+
+    def run_compiled(self, state: State, e: int, workload: Workload, watch: Watch | None = None) -> None:
+        run_preemptive(state, e, self.order, self.quantum, watch=watch)
+
+
+@dataclass(frozen=True)
+class ShortestRemainingTime(PreemptiveOrder):
+    """SRTF: the job that needs the least time to its end comes first."""
+
+    order: ClassVar[int] = SRTF
+
+    @property
+    def quantum(self) -> float:
+        return 0.0
+
+    def waiting_keys(self, snapshot: Snapshot) -> np.ndarray:
+        return snapshot.duration_s.min(axis=1, initial=np.inf)
+
+    def running_keys(self, snapshot: Snapshot) -> np.ndarray:
+        return snapshot.running.end_s - snapshot.now_s
+
+
+@dataclass(frozen=True)
+class LeastAttainedService(PreemptiveOrder):
+    """LAS: the job that has run for the shortest time comes first; no run time need be known.
+
+    Raises:
+        ConfigError: ``quantum_s`` is negative.
+    """
+
+    quantum_s: float = 600.0  #: the order is looked at this often while jobs wait; 0 = at events only
+
+    order: ClassVar[int] = LAS
+
+    def __post_init__(self) -> None:
+        if not self.quantum_s >= 0:
+            raise ConfigError(f"quantum_s must be >= 0; it is {self.quantum_s}.")
+
+    @property
+    def quantum(self) -> float:
+        return self.quantum_s
+
+    def waiting_keys(self, snapshot: Snapshot) -> np.ndarray:
+        return snapshot.attained_s
+
+    def running_keys(self, snapshot: Snapshot) -> np.ndarray:
+        return snapshot.running.attained_s
+
+    def until_s(self, snapshot: Snapshot) -> float:
+        return snapshot.now_s + self.quantum_s if self.quantum_s and len(snapshot.job) else np.inf
+
+
+@dataclass(frozen=True)
+class Tiresias(PreemptiveOrder):
+    """Two queues: jobs that have attained less than a quantum of GPU time first, in order of submission in each.
+
+    Discretised 2D-LAS of Gu et al., "Tiresias", NSDI 2019, section 3, with K = 2 and no promotion.
+
+    Raises:
+        ConfigError: ``quantum_gpu_s`` is not above 0.
+    """
+
+    quantum_gpu_s: float = 3600.0
+
+    order: ClassVar[int] = TIRESIAS
+
+    def __post_init__(self) -> None:
+        if not self.quantum_gpu_s > 0:
+            raise ConfigError(f"quantum_gpu_s must be > 0; it is {self.quantum_gpu_s}.")
+
+    @property
+    def quantum(self) -> float:
+        return self.quantum_gpu_s
+
+    def _keys(self, attained_s: np.ndarray, num_gpus: np.ndarray, job: np.ndarray) -> np.ndarray:
+        second = attained_s * num_gpus >= self.quantum_gpu_s * (1.0 - QUANTUM_TOLERANCE)
+        return second * 2.0**32 + job
+
+    def waiting_keys(self, snapshot: Snapshot) -> np.ndarray:
+        return self._keys(snapshot.attained_s, snapshot.num_gpus, snapshot.job)
+
+    def running_keys(self, snapshot: Snapshot) -> np.ndarray:
+        r = snapshot.running
+        return self._keys(r.attained_s, r.num_gpus, r.job)
+
+    def until_s(self, snapshot: Snapshot) -> float:
+        r = snapshot.running
+        first = self.running_keys(snapshot) < 2.0**32
+        crossing = r.segment_s + (self.quantum_gpu_s / r.num_gpus - r.before_s)
+        return float(crossing[first].min(initial=np.inf))

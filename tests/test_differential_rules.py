@@ -1,0 +1,135 @@
+"""Random small worlds under all rules, through the simulator and through the SimPy model: every event agrees."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_sched.sim import snapshot as ours
+from rl_sched.sim.eventlog import KIND_NAMES
+from rl_sched.sim.result import RunResult
+from rl_sched.sim.simulator import Simulator
+from rl_sched.sim.watching import Watch
+from tests.reference.simpy_model import Decision, Model, Preempt, Start, Wait
+from tests.reference.simpy_view import see
+from tests.rule_worlds import World, worlds
+
+
+@dataclass
+class Dice:
+    """Random legal decisions on the model, and what was seen before each."""
+
+    rnd: Random
+    weights: tuple[float, float, float]  #: of starting, preempting and waiting
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    said: list[Decision] = field(default_factory=list)
+
+    def __call__(self, model: Model) -> Decision:
+        self.seen.append(see(model))
+        self.said.append(self._choose(model))
+        return self.said[-1]
+
+    def _choose(self, model: Model) -> Decision:
+        starts = [Start(row, pool) for row in model.window() for pool in model.cluster.pools if model.fits(row, pool)]
+        preempts = [Preempt(row) for row in model.running] if model.rules.preemption else []
+        kinds: list[list] = [starts, preempts, [Wait()] if model.can_wait else []]
+        if model.decisions >= 120 and starts:  # come to an end
+            return starts[0]
+        if model.decisions >= 120 and model.can_wait:
+            return Wait()
+        weights = [weight if some else 0.0 for weight, some in zip(self.weights, kinds, strict=True)]
+        choice = self.rnd.choice(self.rnd.choices(kinds, weights)[0])
+        if isinstance(choice, Wait) and self.rnd.random() < 0.4:
+            return Wait(model.now_s + self.rnd.choice((0.5, 1.0, 2.0, 3.0, self.rnd.uniform(0.01, 10.0))))
+        return choice
+
+
+def in_our_words(decision: Decision) -> ours.Decision:
+    if isinstance(decision, Start):
+        return ours.Start(*decision)
+    return ours.Preempt(*decision) if isinstance(decision, Preempt) else ours.Wait(*decision)
+
+
+def assert_same_view(snapshot: ours.Snapshot, expected: dict[str, Any]) -> None:
+    def compare(found: Any, name: str, value: Any) -> None:
+        wanted = np.asarray(value).reshape(found.shape) if value == [] else value
+        np.testing.assert_array_equal(found, wanted, name)
+
+    for name, value in expected.items():
+        if name != "running":
+            compare(getattr(snapshot, name), name, value)
+    for name, value in expected["running"].items():
+        compare(getattr(snapshot.running, name), f"running.{name}", value)
+
+
+def assert_same_events(watch: Watch, model: Model) -> None:
+    rows, gpus = watch.log()
+    found = [
+        (
+            float(row["time_s"]),
+            KIND_NAMES[row["kind"]],
+            int(row["job"]),
+            int(row["type"]) if KIND_NAMES[row["kind"]] == "start" else -1,
+            sorted(gpus[row["first"] : row["first"] + row["gpus"]].tolist()),
+        )
+        for row in rows
+    ]
+    for left, right in zip(_ordered(found), _ordered(model.events), strict=False):
+        assert left == right, f"simulator {left}, model {right}"
+    assert len(found) == len(model.events)
+
+
+def _ordered(events: list[tuple]) -> list[tuple]:
+    """Completions of one instant happen in any order: here, in order of the rows."""
+    out: list[tuple] = []
+    for _, group in itertools.groupby(events, lambda event: (event[0], event[1])):
+        rows = list(group)
+        out += sorted(rows) if rows[0][1] == "finish" else rows
+    return out
+
+
+def assert_same_result(result: RunResult, model: Model) -> None:
+    lives, rows = model.lives, range(len(model.jobs))
+    np.testing.assert_array_equal(result.start_s, [life.first_start_s for life in lives])
+    np.testing.assert_array_equal(result.finish_s, [life.finish_s for life in lives])
+    np.testing.assert_array_equal(result.gpu_type, [life.last.pool if life.last else -1 for life in lives])
+    assert [sorted(result.gpus_of(row).tolist()) for row in rows] == [
+        sorted(life.last.gpus) if life.last else [] for life in lives
+    ]
+    np.testing.assert_array_equal(result.preemptions, [life.preemptions for life in lives])
+    np.testing.assert_array_equal(result.kills, [life.kills for life in lives])
+    assert result.decisions == model.decisions
+    assert result.makespan_s == model.now_s - model.jobs[0].submit_s
+
+
+def assert_replay(world: World, dice: Dice) -> None:
+    """Plays the model, then the same decisions in the simulator."""
+    model = world.model(dice).play()
+    watch = Watch(record=True)
+    simulator = Simulator(world.cluster, world.rules, watch=watch)
+    snapshot = simulator.reset(world.workload)
+    for expected, decision in zip(dice.seen, dice.said, strict=True):
+        assert not simulator.done
+        assert_same_view(snapshot, expected)
+        snapshot = simulator.step(in_our_words(decision))
+    assert simulator.done
+    assert_same_events(watch, model)
+    assert_same_result(simulator.result(), model)
+
+
+def dice() -> st.SearchStrategy[Dice]:
+    weights = st.sampled_from([(1.0, 0.3, 0.5), (3.0, 0.2, 0.2), (1.0, 1.0, 1.0), (1.0, 0.1, 1.0)])
+    return st.builds(Dice, st.integers(0, 2**32).map(Random), weights)
+
+
+@settings(max_examples=300)
+@given(world=worlds(), dice=dice())
+def test_any_decisions_lead_to_the_same_events(world: World, dice: Dice) -> None:
+    assert_replay(world, dice)
