@@ -44,7 +44,7 @@ EPISODE = np.dtype(
 @helper
 def _act(s, e, action, shown, out_jobs, step, episode):
     """Carries out one action, which may be illegal."""
-    num_types = s.types.shape[1]
+    num_types = len(shown.kinds)
     slot, chosen, kind = -1, -1, -1
     bad = False
     if action > 0:
@@ -90,7 +90,7 @@ def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order,
     actions, fresh, ended, steps, episodes, static, guide_code, guide_params, finish_times, scale, horizon_s,
     out_jobs, out_mask, out_globals, out_remaining, out_guide,
-    used, rows, duration, ends, job, gang, submit, job_duration, feasible, free_at, plan, done, free,
+    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Acts in and observes the first N = len(actions) records; returns the number of episodes that ended.
 
@@ -107,10 +107,10 @@ def step_all(
         job, ...: The fields of a ``rule_kernels.Look``, scratch.
     """
     s = Views(head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order)
-    num_types = types.shape[1]
+    num_types = len(kinds)
     window = rows.shape[1]
     guided = guide_code >= 0
-    shown = Shown(used, rows, duration, ends)
+    shown = Shown(used, rows, duration, ends, kinds)
     look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, free)
     num_ended = 0
     for e in range(len(actions)):

@@ -131,14 +131,14 @@ def _write_static(s, e, shown, jobs, static):
         jobs[e, i, 1] = static[e, job, 0]
         jobs[e, i, 2] = static[e, job, 1]
         jobs[e, i, 5] = static[e, job, 2]
-        for t in range(s.types.shape[1]):
+        for t in range(len(shown.kinds)):
             jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
 
 
 @helper
 def _write_finish(s, e, shown, jobs, i, gang, column, scale):
     """Writes the features of finish times of row ``i``, from ``column`` on."""
-    num_types = s.types.shape[1]
+    num_types = len(shown.kinds)
     best = np.inf
     for t in range(num_types):
         best = min(best, free_after(s, e, shown, t, gang) + shown.duration[e, i, t])
@@ -175,7 +175,7 @@ def write_jobs(s, e, jobs, mask, shown, static, finish_times, guide_row, guide_t
         previous: Number of rows that the last call left non-zero.
     """
     head = s.head[e]
-    num_types = s.types.shape[1]
+    num_types = len(shown.kinds)
     n = head.window_len
     base = NUM_PLAIN + num_types
     _write_static(s, e, shown, jobs, static)

@@ -22,6 +22,7 @@ class Shown(NamedTuple):
     rows: np.ndarray  # (N, W) ROW, oldest first
     duration: np.ndarray  # (N, W, T) s, inf = impossible
     ends: np.ndarray  # (N, T, G) s, ascending: when 1, 2, ... GPUs of the type are free; inf beyond its size
+    kinds: tuple[int, ...]  # 0 .. T-1; the compiler knows a tuple's length and unrolls loops over it
 
 
 def new_shown(num_envs: int, window: int, num_types: int, num_gpus: int) -> Shown:
@@ -31,6 +32,7 @@ def new_shown(num_envs: int, window: int, num_types: int, num_gpus: int) -> Show
         rows=np.zeros((num_envs, window), ROW),
         duration=np.zeros((num_envs, window, num_types)),
         ends=np.full((num_envs, num_types, num_gpus), np.inf),
+        kinds=tuple(range(num_types)),
     )
 
 
@@ -68,7 +70,7 @@ def remove(e, shown, jobs, slot):
         row.submit_s = following.submit_s
         row.job = following.job
         row.klass = following.klass
-        for t in range(shown.duration.shape[2]):
+        for t in range(len(shown.kinds)):
             shown.duration[e, i, t] = shown.duration[e, i + 1, t]
         for k in range(jobs.shape[2]):
             jobs[e, i, k] = jobs[e, i + 1, k]
@@ -90,7 +92,7 @@ def append(s, e, shown, job):
     row.submit_s = j.submit_s
     row.job = job
     row.klass = j.klass
-    for t in range(shown.duration.shape[2]):
+    for t in range(len(shown.kinds)):
         shown.duration[e, n, t] = s.dur[e, job, t]
     shown.used[e] = n + 1
     return n
