@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_sched.envs.observation import write_globals, write_jobs, write_remaining
-from rl_sched.envs.window import Shown, occupy, remove
-from rl_sched.policies.rule_kernels import Look, choose_in_record, play
+from rl_sched.envs.observation import enter_window, write_globals, write_jobs, write_remaining
+from rl_sched.envs.window import Shown, fill_look, occupy, remove
+from rl_sched.policies.rule_kernels import Look, choose, play
 from rl_sched.sim.jit import helper, kernel
-from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide
+from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
 from rl_sched.sim.record import Views
 
 #: Action that does nothing in its environment: only observe it.
@@ -133,12 +133,16 @@ def step_all(
             h = s.head[e]
             episode.mean_jct_s = h.job_seconds / h.num_jobs if step.terminated else np.nan
             episode.num_unfinished = h.num_jobs - h.num_done
+        enter_window(s, e, shown, out_jobs, static)
+        any_fits = mark_fits(s, e)
         row, kind = -1, -1
         if guided:
-            row, kind = choose_in_record(s, e, guide_code, guide_params, look)
+            fill_look(s, e, shown, look)
+            h = s.head[e]
+            row, kind = choose(guide_code, guide_params, look, h.window_len, h.now, h.decisions, can_wait(s, e))
             out_guide[e] = 1 + row * num_types + kind if row >= 0 else 0
         write_jobs(
-            s, e, out_jobs, out_mask, shown, static, finish_times, row, kind, guided, scale, previous
+            s, e, out_jobs, out_mask, shown, any_fits, finish_times, row, kind, guided, scale, previous
         )  # fmt: skip
         write_globals(s, e, out_globals, window, scale)
         write_remaining(s, e, out_remaining, horizon_s)

@@ -19,7 +19,7 @@ import numpy as np
 from rl_sched.cluster import ClusterSpec
 from rl_sched.envs.window import append, free_after, next_job
 from rl_sched.sim.jit import helper
-from rl_sched.sim.kernels import can_wait, mark_fits
+from rl_sched.sim.kernels import can_wait
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
@@ -122,8 +122,15 @@ def write_globals(s, e, out, window, scale):
 
 
 @helper
-def _write_static(s, e, shown, jobs, static):
-    """Adds the rows of the jobs that have entered the window: the features that never change."""
+def enter_window(s, e, shown, jobs, static):
+    """Adds the rows of the jobs that have entered the window, with the features that never change.
+
+    Args:
+        s, e: Views and number of the record.
+        shown: The rows; those of jobs that have left the window are gone already.
+        jobs: (N, W, Fj) output.
+        static: (N, J, 3 + T) see ``static_features``.
+    """
     while shown.used[e] < s.head[e].window_len:
         job = next_job(s, e, shown)
         i = append(s, e, shown, job)
@@ -160,14 +167,14 @@ def _write_finish(s, e, shown, jobs, i, gang, column, scale):
 
 
 @helper
-def write_jobs(s, e, jobs, mask, shown, static, finish_times, guide_row, guide_type, guided, scale, previous):
-    """Writes the job rows and the mask of environment ``e``.
+def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide_type, guided, scale, previous):
+    """Writes the mask of environment ``e`` and what changes in the job rows.
 
     Args:
         s, e: Views and number of the record.
         jobs: (N, W, Fj) output, as is ``mask`` (N, A).
-        shown: The rows; those of jobs that have left the window are gone, those of new ones are added here.
-        static: (N, J, 3 + T) see ``static_features``.
+        shown: The rows, after ``enter_window``.
+        any_fits: Result of ``mark_fits``, called just before.
         finish_times: Whether the features of finish times are part of the row.
         guide_row, guide_type: The guide's choice, -1 = wait; read if ``guided``.
         guided: Whether the guide's choice is part of the row.
@@ -178,8 +185,6 @@ def write_jobs(s, e, jobs, mask, shown, static, finish_times, guide_row, guide_t
     num_types = len(shown.kinds)
     n = head.window_len
     base = NUM_PLAIN + num_types
-    _write_static(s, e, shown, jobs, static)
-    any_fits = mark_fits(s, e)
     for i in range(n):
         row = shown.rows[e, i]
         klass = s.classes[e, row.klass]

@@ -62,6 +62,24 @@ def free_after(s, e, shown, t, gang):
 
 
 @helper
+def fill_look(s, e, shown, look):
+    """What a rule sees of environment ``e``; the rows and the marks of ``mark_fits`` are of the present moment."""
+    for i in range(shown.used[e]):
+        row = shown.rows[e, i]
+        klass = s.classes[e, row.klass]
+        look.job[i] = row.job
+        look.gang[i] = klass.gang
+        look.submit[i] = row.submit_s
+        for t in range(len(shown.kinds)):
+            look.duration[i, t] = shown.duration[e, i, t]
+            look.feasible[i, t] = (klass.fits >> np.uint64(t)) & np.uint64(1) != np.uint64(0)
+    for t in range(len(shown.kinds)):
+        look.free[t] = s.types[e, t].free
+        for k in range(s.types[e, t].total):
+            look.free_at[t, k] = free_after(s, e, shown, t, k + 1)
+
+
+@helper
 def remove(e, shown, jobs, slot):
     """Takes a row out; the later ones, and with them their features in ``jobs`` (N, W, Fj), move up."""
     last = shown.used[e] - 1
