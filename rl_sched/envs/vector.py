@@ -180,7 +180,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._rngs = [np.random.default_rng([seed, e]) for e in range(self.num_envs)]
         self._episode_number[:] = 0
         self._finished.clear()
-        self._done[:] = False
 
     def _next_seed(self, e: int) -> int:
         k = int(self._episode_number[e])
