@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_sched.envs.observation import static_features
 from rl_sched.scenarios.base import Scenario
-from rl_sched.sim.loading import ClassTable, load, run_times
+from rl_sched.sim.loading import ClassTable, load, run_times, visible_factors
 from rl_sched.sim.record import Sizes, State
 from rl_sched.workload import Workload
 
@@ -44,8 +44,9 @@ class Bank:
             dur = run_times(workload, scenario.cluster, scenario.rules)
             table, klass = ClassTable.of(workload, scenario.cluster, dur)
             load(self._stage, 0, workload, dur, table, klass)
+            seen = dur * visible_factors(workload, scenario.rules)[:, None]
             static = static_features(
-                workload.num_gpus, workload.priority, dur, scenario.cluster.pool_gpus, scenario.time_scale_s
+                workload.num_gpus, workload.priority, seen, scenario.cluster.pool_gpus, scenario.time_scale_s
             )
             self._loaded[seed] = Loaded(workload, self._stage.raw[0].copy(), static)
         return self._loaded[seed]

@@ -2,87 +2,161 @@
 
 from __future__ import annotations
 
-from rl_sched.envs.observation import write_globals, write_jobs, write_remaining
-from rl_sched.policies.rule_kernels import Look, choose_in_record, fill_free_at, play
-from rl_sched.sim.jit import kernel
-from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide
+import numpy as np
+
+from rl_sched.envs.observation import enter_window, write_globals, write_jobs, write_remaining
+from rl_sched.envs.window import Shown, fill_look, look_again, occupy, remove
+from rl_sched.policies.rule_kernels import Look, choose, play
+from rl_sched.sim.jit import helper, kernel
+from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
 from rl_sched.sim.record import Views
 
-#: Action of the flags array: do not act in this environment, only observe it.
+#: Action that does nothing in its environment: only observe it.
 SKIP = -1
+
+#: What happened in the last step of an environment.
+STEP = np.dtype(
+    [
+        ("span_s", "f8"),  # time passed
+        ("job_seconds", "f8"),  # increase of the integral of jobs in the system
+        ("done_work", "f8"),  # GPU-seconds (fastest type) of the jobs that finished
+        ("waited", "?"),  # no job was started
+        ("could_start", "?"),  # some job could have been started
+        ("illegal", "?"),
+        ("terminated", "?"),  # all jobs are done
+        ("truncated", "?"),  # cut by a deadline or a step limit
+    ],
+    align=True,
+)
+#: The episode that runs in an environment.
+EPISODE = np.dtype(
+    [
+        ("length", "i8"),  # steps
+        ("waits", "i8"),  # of these the ones that waited although a job could have been started
+        ("illegal", "i8"),  # of these the illegal ones
+        ("mean_jct_s", "f8"),  # written at the end, as is the next; nan if the episode was cut
+        ("num_unfinished", "i8"),
+    ],
+    align=True,
+)
+
+
+@helper
+def _act(s, e, action, shown, out_jobs, step, episode):
+    """Carries out one action, which may be illegal."""
+    num_types = len(shown.kinds)
+    slot, chosen, kind = -1, -1, -1
+    bad = False
+    if action > 0:
+        slot, kind = (action - 1) // num_types, (action - 1) % num_types
+        bad = True
+        if slot < s.head[e].window_len:
+            chosen = shown.rows[e, slot].job
+            bad = not can_start(s, e, chosen, kind)
+    elif action == 0:
+        bad = not can_wait(s, e) and anything_fits(s, e)
+    if bad or action < 0:
+        bad = True
+        chosen = -1
+    step.illegal = bad
+    step.waited = chosen < 0
+    step.could_start = s.head[e].one_start == 0 or anything_fits(s, e)
+    episode.length += 1
+    episode.illegal += bad
+    episode.waits += step.waited and step.could_start
+    now, job_seconds, done_work = s.head[e].now, s.head[e].job_seconds, s.head[e].done_work
+    if chosen >= 0 and s.head[e].plain == 1:
+        occupy(s, e, shown, chosen, kind)
+        remove(e, shown, out_jobs, slot)
+    decide(s, e, chosen, kind)
+    step.span_s = s.head[e].now - now
+    step.job_seconds = s.head[e].job_seconds - job_seconds
+    step.done_work = s.head[e].done_work - done_work
+
+
+@helper
+def _rest(step):
+    """Nothing happened."""
+    step.span_s = 0.0
+    step.job_seconds = 0.0
+    step.done_work = 0.0
+    step.waited = False
+    step.could_start = False
+    step.illegal = False
 
 
 @kernel
 def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    actions, static, guide_code, guide_params, finish_times, scale, horizon_s,
-    out_jobs, out_mask, out_globals, out_remaining, out_guide, slots, shown,
-    waited, could_start, illegal, terminated, truncated,
-    job, gang, submit, duration, feasible, free_at, plan, done, free,
+    actions, fresh, ended, steps, episodes, static, guide_code, guide_params, finish_times, scale, horizon_s,
+    out_jobs, out_mask, out_globals, out_remaining, out_guide,
+    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
-    """Acts in and observes the first N = len(actions) records.
+    """Acts in and observes the first N = len(actions) records; returns the number of episodes that ended.
 
     Args:
         actions: (N,) int64; 0 = wait, 1 + slot * T + type, ``SKIP`` = observe only.
+        fresh: (N,) bool: the record has just been loaded, only observe it.
+        ended: Output (N,) bool.
+        steps: Output (N,) STEP.
+        episodes: (N,) EPISODE.
         static: (N, J, 3 + T) static job features.
         guide_code: Code of the guiding rule; -1 = none.
         out_jobs: Output (N, W, Fj), as are the other ``out_*``; see ``observation``.
-        slots: (N, W) job of each slot; read to decode the actions, then rewritten.
-        shown: (N,) rows of ``out_jobs`` that are not padding; read and rewritten.
-        waited, could_start, illegal, terminated, truncated: Outputs (N,) bool.
+        used, ...: The fields of a ``window.Shown``, which follows the records.
         job, ...: The fields of a ``rule_kernels.Look``, scratch.
     """
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    num_types = types.shape[1]
-    window = slots.shape[1]
+    num_types = len(kinds)
+    window = rows.shape[1]
     guided = guide_code >= 0
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    shown = Shown(used, rows, duration, ends, kinds)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, free)
+    num_ended = 0
     for e in range(len(actions)):
-        action = actions[e]
-        if action != SKIP:
-            chosen, kind = -1, -1
-            bad = False
-            if action > 0:
-                slot, kind = (action - 1) // num_types, (action - 1) % num_types
-                bad = True
-                if slot < s.head[e].window_len:
-                    chosen = slots[e, slot]
-                    bad = not can_start(s, e, chosen, kind)
-            elif action == 0:
-                bad = not can_wait(s, e) and anything_fits(s, e)
-            if bad or action < 0:
-                bad = True
-                chosen = -1
-            illegal[e] = bad
-            waited[e] = chosen < 0
-            could_start[e] = s.head[e].one_start == 0 or anything_fits(s, e)
-            decide(s, e, chosen, kind)
+        step, episode = steps[e], episodes[e]
+        previous = used[e]
+        if fresh[e]:
+            used[e] = 0
+            episode.length = 0
+            episode.waits = 0
+            episode.illegal = 0
+        if fresh[e] or actions[e] == SKIP:
+            _rest(step)
         else:
-            illegal[e] = False
-            waited[e] = False
-            could_start[e] = False
-        terminated[e] = complete(s, e)
-        truncated[e] = cut(s, e) and not terminated[e]
+            _act(s, e, actions[e], shown, out_jobs, step, episode)
+        step.terminated = complete(s, e)
+        step.truncated = cut(s, e) and not step.terminated
+        ended[e] = step.terminated or step.truncated
+        if ended[e]:
+            num_ended += 1
+            h = s.head[e]
+            episode.mean_jct_s = h.job_seconds / h.num_jobs if step.terminated else np.nan
+            episode.num_unfinished = h.num_jobs - h.num_done
+        if s.head[e].plain == 0:
+            look_again(s, e, shown)
+        enter_window(s, e, shown, out_jobs, static)
+        any_fits = mark_fits(s, e)
         row, kind = -1, -1
         if guided:
-            row, kind = choose_in_record(s, e, guide_code, guide_params, look)
+            fill_look(s, e, shown, look)
+            h = s.head[e]
+            row, kind = choose(guide_code, guide_params, look, h.window_len, h.now, h.decisions, can_wait(s, e))
             out_guide[e] = 1 + row * num_types + kind if row >= 0 else 0
-        if finish_times:
-            fill_free_at(s, e, look)
-        shown[e] = write_jobs(
-            s, e, out_jobs, out_mask, slots, static, look.free_at, finish_times, row, kind, guided, scale, shown[e]
+        write_jobs(
+            s, e, out_jobs, out_mask, shown, any_fits, finish_times, row, kind, guided, scale, previous
         )  # fmt: skip
         write_globals(s, e, out_globals, window, scale)
         write_remaining(s, e, out_remaining, horizon_s)
+    return num_ended
 
 
 @kernel
 def costs_to_go(
-    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log,
-    log_gpus, raw, wanted, code, params, out,
-    job, gang, submit, duration, feasible, free_at, plan, done, free,
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
+    raw, wanted, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, free,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
 

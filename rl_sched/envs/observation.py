@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.cluster import ClusterSpec
+from rl_sched.envs.window import append, free_after, next_job
 from rl_sched.sim.jit import helper
-from rl_sched.sim.kernels import can_wait, mark_fits
+from rl_sched.sim.kernels import can_wait
 from rl_sched.sim.record import IDLE
 
 BOUND = 2.0
@@ -98,7 +99,7 @@ def write_globals(s, e, out, window, scale):
     beyond = head.num_waiting - n
     out[e, 0] = n / window
     out[e, 1] = beyond / (beyond + window)
-    out[e, 2] = head.num_running / s.gpus.shape[1]
+    out[e, 2] = min(head.num_running / s.gpus.shape[1], BOUND)
     out[e, 3] = head.num_arrived / head.num_jobs
     for i in range(3):
         back = head.num_arrived - _RECENT[i]
@@ -107,14 +108,15 @@ def write_globals(s, e, out, window, scale):
             out[e, 4 + i] = _squash(head.now - s.jobs[e, s.order[e, back]].submit_s, scale)
     out[e, 7] = 1.0
     if head.num_running > 0:
-        # In a world with ``heapq_ties`` the heap also holds future arrivals, which nobody may see.
+        # The heap also holds what nobody may see: arrivals to come with ``heapq_ties``, failures and true ends
+        # where the world is not plain.
         first = s.heap[e, 0].time
-        if head.heapq_ties == 1:
+        if head.heapq_ties == 1 or head.plain == 0:
             first = np.inf
             for g in range(s.gpus.shape[1]):
-                if s.gpus[e, g].job >= 0:
+                if s.gpus[e, g].job != IDLE:
                     first = min(first, s.gpus[e, g].end_s)
-        out[e, 7] = _squash(first - head.now, scale)
+        out[e, 7] = _squash(max(first - head.now, 0.0), scale)
     out[e, 8] = _squash(head.now, 50.0 * scale)
     out[e, 9] = min(head.now / head.horizon_s, 1.0)
     for t in range(s.types.shape[1]):
@@ -122,16 +124,59 @@ def write_globals(s, e, out, window, scale):
 
 
 @helper
-def write_jobs(
-    s, e, jobs, mask, slots, static, free_at, finish_times, guide_row, guide_type, guided, scale, previous
-):  # fmt: skip
-    """Writes the job rows, the mask and the slots of environment ``e``; returns the number of jobs shown.
+def enter_window(s, e, shown, jobs, static):
+    """Adds the rows of the jobs that have entered the window, with the features that never change.
 
     Args:
         s, e: Views and number of the record.
-        jobs: (N, W, Fj) output, as are ``mask`` (N, A) and ``slots`` (N, W); a reset sets slots to -1.
+        shown: The rows; those of jobs that have left the window are gone already.
+        jobs: (N, W, Fj) output.
         static: (N, J, 3 + T) see ``static_features``.
-        free_at: (T, G) seconds until 1, 2, ... GPUs are free; read with ``finish_times`` only.
+    """
+    while shown.used[e] < s.head[e].window_len:
+        job = next_job(s, e, shown)
+        i = append(s, e, shown, job)
+        jobs[e, i, 0] = 1.0
+        jobs[e, i, 1] = static[e, job, 0]
+        jobs[e, i, 2] = static[e, job, 1]
+        jobs[e, i, 5] = static[e, job, 2]
+        for t in range(len(shown.kinds)):
+            jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
+
+
+@helper
+def _write_finish(s, e, shown, jobs, i, gang, column, scale):
+    """Writes the features of finish times of row ``i``, from ``column`` on."""
+    num_types = len(shown.kinds)
+    best = np.inf
+    for t in range(num_types):
+        best = min(best, free_after(s, e, shown, t, gang) + shown.duration[e, i, t])
+    for t in range(num_types):
+        wait = free_after(s, e, shown, t, gang)
+        finish = wait + shown.duration[e, i, t]
+        k = column + 3 * t
+        if finish < np.inf:
+            # wait / (wait + scale), finish / (finish + scale), best / finish with a single division
+            a, b = wait + scale, finish + scale
+            inverse = 1.0 / (a * b * finish)
+            jobs[e, i, k] = wait * b * finish * inverse
+            jobs[e, i, k + 1] = finish * finish * a * inverse
+            jobs[e, i, k + 2] = best * a * b * inverse
+        else:
+            jobs[e, i, k] = 1.0
+            jobs[e, i, k + 1] = 1.0
+            jobs[e, i, k + 2] = 0.0
+
+
+@helper
+def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide_type, guided, scale, previous):
+    """Writes the mask of environment ``e`` and what changes in the job rows.
+
+    Args:
+        s, e: Views and number of the record.
+        jobs: (N, W, Fj) output, as is ``mask`` (N, A).
+        shown: The rows, after ``enter_window``.
+        any_fits: Result of ``mark_fits``, called just before.
         finish_times: Whether the features of finish times are part of the row.
         guide_row, guide_type: The guide's choice, -1 = wait; read if ``guided``.
         guided: Whether the guide's choice is part of the row.
@@ -139,50 +184,23 @@ def write_jobs(
         previous: Number of rows that the last call left non-zero.
     """
     head = s.head[e]
-    num_types = s.types.shape[1]
+    num_types = len(shown.kinds)
     n = head.window_len
     base = NUM_PLAIN + num_types
-    job = head.first_waiting
-    any_fits = mark_fits(s, e)
     for i in range(n):
-        r = s.jobs[e, job]
-        if i >= previous or slots[e, i] != job:  # else the row still holds what never changes
-            slots[e, i] = job
-            jobs[e, i, 0] = 1.0
-            jobs[e, i, 1] = static[e, job, 0]
-            jobs[e, i, 2] = static[e, job, 1]
-            jobs[e, i, 5] = static[e, job, 2]
-            for t in range(num_types):
-                jobs[e, i, NUM_PLAIN + t] = static[e, job, NUM_STATIC + t]
-        types = s.classes[e, r.klass].fits
-        jobs[e, i, 3] = _squash(head.now - r.submit_s, 2.0 * scale)
+        row = shown.rows[e, i]
+        klass = s.classes[e, row.klass]
+        types = klass.fits
+        jobs[e, i, 3] = _squash(head.now - row.submit_s, 2.0 * scale)
         jobs[e, i, 4] = types != np.uint64(0)
         for t in range(num_types):
             mask[e, 1 + i * num_types + t] = (types >> np.uint64(t)) & np.uint64(1)
         if finish_times:
-            best = np.inf
-            for t in range(num_types):
-                best = min(best, free_at[t, r.gang - 1] + s.dur[e, job, t])
-            for t in range(num_types):
-                wait = free_at[t, r.gang - 1]
-                finish = wait + s.dur[e, job, t]
-                k = base + 3 * t
-                if finish < np.inf:
-                    # wait / (wait + scale), finish / (finish + scale), best / finish with a single division
-                    a, b = wait + scale, finish + scale
-                    inverse = 1.0 / (a * b * finish)
-                    jobs[e, i, k] = wait * b * finish * inverse
-                    jobs[e, i, k + 1] = finish * finish * a * inverse
-                    jobs[e, i, k + 2] = best * a * b * inverse
-                else:
-                    jobs[e, i, k] = 1.0
-                    jobs[e, i, k + 1] = 1.0
-                    jobs[e, i, k + 2] = 0.0
+            _write_finish(s, e, shown, jobs, i, klass.gang, base, scale)
         if guided:
             k = base + (3 * num_types if finish_times else 0)
             for t in range(num_types):
                 jobs[e, i, k + t] = i == guide_row and t == guide_type
-        job = r.next
     for i in range(n, previous):
         for k in range(jobs.shape[2]):
             jobs[e, i, k] = 0.0
@@ -190,7 +208,6 @@ def write_jobs(
             mask[e, 1 + i * num_types + t] = 0
     # Waiting is a choice wherever time may bring something; the last observation keeps one legal action.
     mask[e, 0] = can_wait(s, e) or not any_fits
-    return n
 
 
 @helper
@@ -199,4 +216,4 @@ def write_remaining(s, e, out, horizon_s):
     now = s.head[e].now
     for g in range(s.gpus.shape[1]):
         r = s.gpus[e, g]
-        out[e, g] = min((r.end_s - now) / horizon_s, 1.0) if r.job != IDLE else 0.0
+        out[e, g] = min(max((r.end_s - now) / horizon_s, 0.0), 1.0) if r.job != IDLE else 0.0

@@ -13,8 +13,10 @@ from rl_sched.config import EnvConfig
 from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
+from rl_sched.envs.lookahead import per_gpu
 from rl_sched.envs.observation import BOUND, spec_of
-from rl_sched.envs.rewards import Before, Steps
+from rl_sched.envs.rewards import Steps
+from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.policies.rule_kernels import new_look
 from rl_sched.scenarios import SCENARIOS
@@ -144,17 +146,32 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._obs["gpus"][:, np.arange(num_gpus), 2 + cluster.gpu_pool] = 1.0
         self._look = new_look(spec.window, num_types, num_gpus)
         self._static = np.zeros((n, self.scenario.num_jobs, 3 + num_types), np.float32)
-        self._remaining = np.zeros((n, num_gpus), np.float32)
-        self._slots = np.zeros((n, spec.window), np.int64)
-        self._shown = np.zeros(n, np.int64)
-        self._flags = np.zeros((5, n), np.bool_)  # waited, could_start, illegal, terminated, truncated
+        # In the mode per_gpu the kernel writes the lookahead itself. The other buffer is strided too: for a contiguous
+        # one the kernel would be compiled a second time.
+        self._writes_lookahead = self._lookahead is per_gpu
+        buffer = self._obs["gpus"] if self._writes_lookahead else np.zeros((n, num_gpus, 2), np.float32)
+        self._remaining = buffer[:, :, 0]
+        self._shown = new_shown(n, spec.window, num_types, num_gpus)
+        self._step = np.zeros(n, kernels.STEP)
+        self._steps = Steps(
+            self._step, self._state.views.head[:n], self._remaining,
+            self.scenario.num_jobs, self.scenario.time_scale_s, self.scenario.lookahead_s,
+        )  # fmt: skip
+        self._episodes = np.zeros(n, kernels.EPISODE)
         self._cost_to_go = np.zeros(n)
         self._done = np.zeros(n, np.bool_)
+        self._ended: list[int] = []  # where
         self._episode_seed = np.zeros(n, np.int64)
         self._episode_number = np.zeros(n, np.int64)
         self._return = np.zeros(n)
-        self._counts = np.zeros((3, n), np.int64)  # steps, voluntary waits, illegal actions of the episode
         self._finished: list[dict[str, float]] = []
+        obs = self._obs
+        self._buffers = (
+            self._step, self._episodes, self._static, self.guide.code, self.guide.params,
+            self.config.finish_times, self.scenario.time_scale_s, self.scenario.lookahead_s,
+            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions,
+            *self._shown, *self._look,
+        )  # fmt: skip
 
     # ---------------------------------------------------------------- episodes
 
@@ -163,7 +180,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._rngs = [np.random.default_rng([seed, e]) for e in range(self.num_envs)]
         self._episode_number[:] = 0
         self._finished.clear()
-        self._done[:] = False
 
     def _next_seed(self, e: int) -> int:
         k = int(self._episode_number[e])
@@ -179,19 +195,15 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._static[e] = loaded.static
         self._episode_seed[e] = seed
         self._return[e] = 0.0
-        self._counts[:, e] = 0
-        self._slots[e] = -1
 
-    def _call(self, actions: np.ndarray) -> None:
-        obs, flags = self._obs, self._flags
-        kernels.step_all(
-            *self._state.views, actions, self._static, self.guide.code, self.guide.params,
-            self.config.finish_times, self.scenario.time_scale_s, self.scenario.lookahead_s,
-            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions,
-            self._slots, self._shown, *flags, *self._look,
-        )  # fmt: skip
-        for columns in self._type_columns:
-            obs["gpus"][:, columns, 0] = self._lookahead(self._remaining[:, columns])
+    def _call(self, actions: np.ndarray, fresh: np.ndarray, done: np.ndarray) -> int:
+        """One call of the kernel; writes ``done`` and returns how many episodes ended."""
+        num_ended = kernels.step_all(*self._state.views, actions, fresh, done, *self._buffers)
+        if not self._writes_lookahead:
+            lookahead = self._obs["gpus"][:, :, 0]
+            for columns in self._type_columns:
+                lookahead[:, columns] = self._lookahead(self._remaining[:, columns])
+        return num_ended
 
     # ---------------------------------------------------------------- the fast door
 
@@ -201,10 +213,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             self._start(seed)
         for e in range(self.num_envs):
             self._reset_env(e)
-        self._done[:] = False
-        self._call(np.full(self.num_envs, kernels.SKIP))
+        everywhere = np.ones(self.num_envs, np.bool_)
+        self._done = np.zeros(self.num_envs, np.bool_)
+        self._ended = []
+        self._call(np.full(self.num_envs, kernels.SKIP), everywhere, np.zeros(self.num_envs, np.bool_))
         if self._shaped:
-            everywhere = np.ones(self.num_envs, np.bool_)
             self.guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
         return self._obs
 
@@ -217,54 +230,40 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         Raises:
             SimulationError: In strict mode, an action is illegal.
         """
-        was_reset = self._done
-        resets = np.flatnonzero(was_reset)
+        was_reset, resets = self._done, self._ended
+        for e in resets:
+            self._reset_env(e)
         actions = np.asarray(actions, np.int64)
-        if resets.size:
-            actions = actions.copy()
-            actions[resets] = kernels.SKIP
-            for e in resets.tolist():
-                self._reset_env(e)
-        heads = self._state.views.head[: self.num_envs]
-        before = Before.of(heads)
         guided_action = self._guide_actions.copy() if self._shaped else None
-        self._call(actions)
-        waited, could_start, illegal, terminated, truncated = self._flags
-        steps = Steps(
-            before, heads, waited, could_start, self._remaining, terminated, truncated,
-            self.scenario.time_scale_s, self.scenario.lookahead_s,
-        )  # fmt: skip
-        reward = self._reward(steps)
-        done = terminated | truncated
-        self._count(reward, actions != kernels.SKIP)
+        debug = self.scenario.rules.debug
+        before_s = self._state.views.head["now"].copy() if debug else None
+        done = np.empty(self.num_envs, np.bool_)
+        num_ended = self._call(actions, was_reset, done)
+        reward = self._reward(self._steps)
+        if resets:
+            reward[resets] = 0.0
+        self._return += reward
         if guided_action is not None:
-            deviated = (actions != guided_action) & (actions != kernels.SKIP)
-            reward = self._shape(deviated, was_reset, before, heads)
-        reward = reward.astype(np.float32)
-        reward[resets] = 0.0
-        if self.strict and illegal.any():
-            e = int(np.flatnonzero(illegal)[0])
+            deviated = (actions != guided_action) & (actions != kernels.SKIP) & ~was_reset
+            reward = self._shape(deviated, was_reset)
+        if self.strict and self._step["illegal"].any():
+            e = int(np.flatnonzero(self._step["illegal"])[0])
             raise SimulationError(f"Action {int(actions[e])} of environment {e} is illegal. Obey the action mask.")
-        if self.scenario.rules.debug:
+        if before_s is not None:
             for e in range(self.num_envs):
-                check(self._state, e, 0.0 if was_reset[e] else float(before.now[e]))
-        for e in np.flatnonzero(done).tolist():
-            self._finish(e)
+                check(self._state, e, 0.0 if was_reset[e] else float(before_s[e]))
         self._done = done
-        return self._obs, reward, done, was_reset
+        self._ended = np.flatnonzero(done).tolist() if num_ended else []
+        for e in self._ended:
+            self._finish(e)
+        return self._obs, reward.astype(np.float32), done, was_reset
 
-    def _count(self, reward: np.ndarray, acted: np.ndarray) -> None:
-        self._return += np.where(acted, reward, 0.0)
-        self._counts[0] += acted
-        self._counts[1] += self._flags[0] & self._flags[1]
-        self._counts[2] += self._flags[2]
-
-    def _shape(self, deviated: np.ndarray, was_reset: np.ndarray, before: Before, heads: np.ndarray) -> np.ndarray:
+    def _shape(self, deviated: np.ndarray, was_reset: np.ndarray) -> np.ndarray:
         """The jct reward plus the change of the potential -(cost-to-go of the guide); exactly 0 where it was obeyed."""
-        spent = heads["job_seconds"] - before.job_seconds
+        spent, complete = self._step["job_seconds"], self._step["terminated"]
         old = self._cost_to_go.copy()
         self._cost_to_go -= spent
-        complete = self._flags[3]  # a cut episode keeps the cost that the guide would still have
+        # A cut episode keeps the cost that the guide would still have.
         wanted = (deviated & ~complete) | was_reset
         self.guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
         self._cost_to_go[complete] = 0.0
@@ -272,18 +271,16 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)
 
     def _finish(self, e: int) -> None:
-        head = self._state.views.head[e]
-        length, waits, illegal = (int(x) for x in self._counts[:, e])
-        complete = head["num_done"] == head["num_jobs"]
+        length, waits, illegal, mean_jct_s, num_unfinished = self._episodes[e].item()
         self._finished.append(
             {
                 "seed": int(self._episode_seed[e]),
-                "mean_jct_s": float(head["job_seconds"] / head["num_jobs"]) if complete else float("nan"),
+                "mean_jct_s": mean_jct_s,
                 "episode_return": float(self._return[e]),
                 "length": length,
                 "noop_share": waits / max(length, 1),
                 "illegal": illegal,
-                "num_unfinished": int(head["num_jobs"] - head["num_done"]),
+                "num_unfinished": num_unfinished,
                 "env": e,
             }
         )
@@ -327,6 +324,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def step(self, actions: Any) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One step of all environments; info: ``illegal`` and ``workload_seed``, (N,) each."""
         _, reward, _, was_reset = self.step_raw(np.asarray(actions))
-        _, _, illegal, terminated, truncated = self._flags
-        info: dict[str, Any] = {"illegal": illegal.copy(), "workload_seed": self._episode_seed.copy()}
-        return self._copy(), reward, terminated.copy(), truncated.copy(), info
+        step = self._step
+        info: dict[str, Any] = {"illegal": step["illegal"].copy(), "workload_seed": self._episode_seed.copy()}
+        return self._copy(), reward, step["terminated"].copy(), step["truncated"].copy(), info
