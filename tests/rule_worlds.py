@@ -142,8 +142,9 @@ def _rules(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) -> di
         "straggler_share": _some(rnd, 0.0, 0.3, 1.0),
         "straggler_slowdown": _some(rnd, 1.0, 1.5, 2.0, often=0.7),
         # Where nodes fail at random a job may never get through: those episodes are cut.
-        "horizon_factor": _some(rnd, None if mtbf_s is None else 20.0, 0.5, 2.0),
+        "horizon_factor": _some(rnd, None if mtbf_s in (None, 60.0) else 20.0, 0.5, 2.0),
         "max_steps": _some(rnd, None, 1, 4, 12, often=0.15),
+        "debug": rnd.random() >= 0.8,
     }
 
 

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_sched.policies import POLICIES
 from rl_sched.sim import snapshot as ours
 from rl_sched.sim.eventlog import KIND_NAMES
 from rl_sched.sim.result import RunResult
-from rl_sched.sim.simulator import Simulator
+from rl_sched.sim.simulator import Simulator, simulate
 from rl_sched.sim.watching import Watch
 from tests.reference.simpy_model import Decision, Model, Preempt, Start, Wait
+from tests.reference.simpy_orders import PLAIN, Policy, las, tiresias
 from tests.reference.simpy_view import see
 from tests.rule_worlds import World, worlds
 
@@ -133,3 +135,36 @@ def dice() -> st.SearchStrategy[Dice]:
 @given(world=worlds(), dice=dice())
 def test_any_decisions_lead_to_the_same_events(world: World, dice: Dice) -> None:
     assert_replay(world, dice)
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_policies_without_parameters_agree(name: str) -> None:
+    @settings(max_examples=60)
+    @given(world=worlds())
+    def run(world: World) -> None:
+        assert_agreement(world, POLICIES.create(name), PLAIN[name]())
+
+    run()
+
+
+@settings(max_examples=60)
+@given(world=worlds(), quantum_s=st.sampled_from([0.5, 1.0, 3.0]))
+def test_las_agrees(world: World, quantum_s: float) -> None:
+    assert_agreement(world, POLICIES.create("las", quantum_s=quantum_s), las(quantum_s))
+
+
+@settings(max_examples=60)
+@given(world=worlds(), quantum_gpu_s=st.sampled_from([1.0, 4.0, 10.0]))
+def test_tiresias_agrees(world: World, quantum_gpu_s: float) -> None:
+    assert_agreement(world, POLICIES.create("tiresias", quantum_gpu_s=quantum_gpu_s), tiresias(quantum_gpu_s))
+
+
+def assert_agreement(world: World, policy: Any, theirs: Policy) -> None:
+    """Both doors of the simulator against the model."""
+    model = world.model(theirs).play()
+    doors = (False, True) if policy.can_compile(world.rules) else (False,)
+    for compiled in doors:
+        watch = Watch(record=True)
+        result = simulate(policy, world.workload, world.cluster, world.rules, compiled=compiled, watch=watch)
+        assert_same_events(watch, model)
+        assert_same_result(result, model)

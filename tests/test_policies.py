@@ -23,10 +23,14 @@ class TestPolicies(PolicyConformance):
     pass
 
 
+#: Policies with a time of their own: a hash of the clock, quanta, weights of seconds against logarithms. ``index`` has
+#: none, but takes logarithms, whose rounding may break ties otherwise.
+TIMED = {"random", "index", "las", "tiresias", "f1", "f2", "f3", "f4"}
+
+
 class TestTimeScale(TimeScaleConformance):
-    @pytest.fixture(params=[n for n in POLICIES if n not in ("random", "index", "las", "tiresias")])
+    @pytest.fixture(params=[name for name in POLICIES if name not in TIMED])
     def name(self, request: pytest.FixtureRequest) -> str:
-        # las and tiresias have a time of their own; random hashes the clock; index takes logarithms, whose rounding may break ties otherwise
         return str(request.param)
 
 
@@ -44,12 +48,25 @@ BY_HAND = {
     "best_fit": [0, 10, 10],
     "min_min": [6, 0, 0],
     "index": [6, 0, 0],
+    "easy": [0, 10, 10],
+    "conservative": [0, 10, 10],
+    "round_robin": [0, 10, 10],
+    "edf": [6, 0, 0],
+    "qssf": [6, 0, 0],
+    "f1": [6, 0, 0],
+    "f2": [6, 0, 0],
+    "f3": [6, 0, 0],
+    "f4": [6, 0, 0],
+    "wfp3": [0, 10, 10],
+    "unicep": [0, 10, 10],
+    "power_aware": [0, 10, 10],
+    "cost_aware": [0, 10, 10],
 }
 
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_schedule_by_hand(name: str) -> None:
-    workload = Workload.build([0, 0, 0], DURATIONS, GANGS, priority=[1, 2, 3])
+    workload = Workload.build([0, 0, 0], DURATIONS, GANGS, priority=[1, 2, 3], deadline_s=[30, 20, 10])
     assert simulate(POLICIES.create(name), workload, ClusterSpec.of(gpu=4)).start_s.tolist() == BY_HAND[name]
 
 

@@ -10,19 +10,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rl_sched.evaluation.energy import electricity_cost_usd, gpu_cost_usd, pool_energy_kwh
+from rl_sched.evaluation.fairness import finish_time_fairness, jain_index, jain_user_frac
+
 if TYPE_CHECKING:  # metrics read columns; they do not need the simulator
+    from rl_sched.evaluation.timeline import Segments
     from rl_sched.sim.result import RunResult
+    from rl_sched.sim.rules import Rules
+
+__all__ = ["bounded_slowdown", "jain_index", "jain_user_frac", "jct_cdf", "run_metrics", "utilisation_frac"]
 
 #: Run times below this count as this in the bounded slowdown, so that a job of one second cannot dominate it.
 SLOWDOWN_TAU_S = 10.0
+#: Completion times are given per priority where a workload has several priorities, up to this many.
+MAX_PRIORITIES = 10
 
 #: Grid of the empirical distribution of completion times: 40 points a decade from 1 s to about 36 days.
 CDF_GRID_S = np.logspace(0.0, 6.5, 261)
 
 
 def bounded_slowdown(result: RunResult, tau_s: float = SLOWDOWN_TAU_S) -> np.ndarray:
-    """(n,) ``max(jct / max(run, tau), 1)`` of every job (Feitelson and Rudolph, 1998); nan if unfinished."""
-    return np.maximum(result.jct_s / np.maximum(result.finish_s - result.start_s, tau_s), 1.0)
+    """(n,) ``max(jct / max(run, tau), 1)`` of every job (Feitelson and Rudolph, 1998); nan if unfinished.
+
+    ``run`` is the time on GPUs, of all segments of an interrupted job together.
+    """
+    return np.maximum(result.jct_s / np.maximum(result.ran_s, tau_s), 1.0)
 
 
 def utilisation_frac(result: RunResult) -> float:
@@ -31,52 +43,87 @@ def utilisation_frac(result: RunResult) -> float:
     return float(result.busy_gpu_s / capacity) if capacity > 0 else float("nan")
 
 
-def jain_index(shares: np.ndarray) -> float:
-    """Jain's fairness index ``(sum x)^2 / (k sum x^2)`` of k shares: 1 = all equal, 1/k = one has all."""
-    x = np.asarray(shares, dtype=np.float64)
-    if x.size == 0 or not np.isfinite(x).all() or not (x > 0).any():
-        return float("nan")
-    return float(x.sum() ** 2 / (x.size * (x**2).sum()))
+def flops_utilisation_frac(result: RunResult) -> float:
+    """The same with every GPU weighted by its peak FLOPS."""
+    flops = result.cluster.pool_flops
+    capacity = float(result.cluster.pool_gpus @ flops) * result.makespan_s
+    return float(result.pool_busy_gpu_s @ flops) / capacity if capacity > 0 else float("nan")
 
 
-def jain_user_frac(result: RunResult) -> float:
-    """Jain's index over users of the fraction of their jobs' time in the system that the jobs were running.
+def noop_share_frac(result: RunResult) -> float:
+    """Decisions that neither started nor preempted a job over all decisions.
 
-    1 for a workload with one user; nan if a job did not finish.
+    nan if there were none, or if the run was cut while jobs that had been interrupted were in the system: the columns
+    do not tell how often these were started.
     """
-    _, user = np.unique(result.user, return_inverse=True)
-    running = np.bincount(user, weights=result.finish_s - result.start_s)
-    present = np.bincount(user, weights=result.jct_s)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return jain_index(running / present)
+    again = result.preemptions + result.kills
+    unclear = np.isnan(result.finish_s) & (again > 0)
+    if not result.decisions or unclear.any():
+        return float("nan")
+    starts = int(np.isfinite(result.start_s).sum() + again.sum())
+    return 1.0 - (starts + int(result.preemptions.sum())) / result.decisions
 
 
-def run_metrics(result: RunResult) -> dict[str, float]:
+def deadline_misses(result: RunResult) -> np.ndarray:
+    """(n,) bool: jobs that had not finished at their deadlines; a deadline after the end of the run is not missed."""
+    end_s = result.submit_s[0] + result.makespan_s
+    return np.where(np.isnan(result.finish_s), end_s, result.finish_s) > result.deadline_s
+
+
+def run_metrics(result: RunResult, rules: Rules | None = None, parts: Segments | None = None) -> dict[str, float]:
     """All metrics of a run by name, with the unit in the name.
 
+    Args:
+        result: Of the run.
+        rules: Its rules; they hold the electricity tariff.
+        parts: Its segments; needed by hourly tariffs where jobs were interrupted.
+
     Returns:
-        ``mean_jct_s, median_jct_s, p95_jct_s, p99_jct_s, mean_wait_s, mean_bounded_slowdown, makespan_s,
-        utilisation_frac, jain_user_frac, num_unfinished, noop_share_frac`` (decisions that started no job). All
-        but the utilisation, the no-op share and ``num_unfinished`` are nan if a job did not finish, since means
-        and percentiles of a censored sample are biased.
+        ``mean_jct_s, median_jct_s, p95_jct_s, p99_jct_s, mean_wait_s`` (all time in the queue),
+        ``mean_bounded_slowdown, makespan_s, utilisation_frac, flops_utilisation_frac, jain_user_frac,
+        max_finish_time_fairness, p95_finish_time_fairness, num_unfinished, num_preemptions, num_kills, energy_kwh,
+        gpu_cost_usd, noop_share_frac``; with deadlines ``num_deadline_misses, deadline_miss_frac``; with several
+        priorities ``mean_jct_priority_P_s`` for each; with a tariff ``electricity_cost_usd``. Times of jobs, the
+        makespan and measures of fairness are nan if a job did not finish, since means and percentiles of a censored
+        sample are biased.
     """
     whole = result.num_unfinished == 0
+    nan = float("nan")
     jct = result.jct_s
-    median, p95, p99 = np.percentile(jct, [50, 95, 99]) if whole else (np.nan,) * 3
-    started = int(np.isfinite(result.start_s).sum())
-    return {
+    median, p95, p99 = np.percentile(jct, [50, 95, 99]) if whole else (nan,) * 3
+    rho = finish_time_fairness(result)
+    metrics = {
         "mean_jct_s": float(jct.mean()),
         "median_jct_s": float(median),
         "p95_jct_s": float(p95),
         "p99_jct_s": float(p99),
-        "mean_wait_s": float(result.wait_s.mean()) if whole else float("nan"),
+        "mean_wait_s": float(result.waited_s.mean()) if whole else nan,
         "mean_bounded_slowdown": float(bounded_slowdown(result).mean()),
-        "makespan_s": float(result.makespan_s) if whole else float("nan"),
+        "makespan_s": float(result.makespan_s) if whole else nan,
         "utilisation_frac": utilisation_frac(result),
+        "flops_utilisation_frac": flops_utilisation_frac(result),
         "jain_user_frac": jain_user_frac(result),
+        "max_finish_time_fairness": float(rho.max()),
+        "p95_finish_time_fairness": float(np.percentile(rho, 95)) if whole else nan,
         "num_unfinished": float(result.num_unfinished),
-        "noop_share_frac": 1.0 - started / result.decisions if result.decisions else float("nan"),
+        "num_preemptions": float(result.preemptions.sum()),
+        "num_kills": float(result.kills.sum()),
+        "energy_kwh": float(pool_energy_kwh(result).sum()),
+        "gpu_cost_usd": gpu_cost_usd(result),
+        "noop_share_frac": noop_share_frac(result),
     }
+    timed = np.isfinite(result.deadline_s)
+    if timed.any():
+        missed = deadline_misses(result)
+        metrics["num_deadline_misses"] = float(missed.sum())
+        metrics["deadline_miss_frac"] = float(missed.sum() / timed.sum())
+    priorities = np.unique(result.priority)
+    if 1 < len(priorities) <= MAX_PRIORITIES:
+        for priority in priorities:
+            metrics[f"mean_jct_priority_{priority:g}_s"] = float(jct[result.priority == priority].mean())
+    if rules is not None and rules.tariff:
+        metrics["electricity_cost_usd"] = electricity_cost_usd(result, rules.tariff, parts)
+    return metrics
 
 
 def jct_cdf(result: RunResult, grid_s: np.ndarray = CDF_GRID_S) -> np.ndarray:

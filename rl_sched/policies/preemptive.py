@@ -129,7 +129,7 @@ class LeastAttainedService(PreemptiveOrder):
         return snapshot.attained_s
 
     def running_keys(self, snapshot: Snapshot) -> np.ndarray:
-        return snapshot.running.attained_s
+        return (snapshot.running.before_s - snapshot.running.segment_s) + snapshot.now_s
 
     def until_s(self, snapshot: Snapshot) -> float:
         return snapshot.now_s + self.quantum_s if self.quantum_s and len(snapshot.job) else np.inf

@@ -12,7 +12,7 @@ from rl_sched.sim.record import State
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
 from rl_sched.sim.watching import Watch
-from rl_sched.workload import Workload
+from rl_sched.workload import WHOLE_GPU, Workload
 
 
 class JobTable(NamedTuple):
@@ -20,7 +20,9 @@ class JobTable(NamedTuple):
 
     submit_s: np.ndarray  # (n,)
     num_gpus: np.ndarray  # (n,)
+    gpu_demand: np.ndarray  # (n,) GPUs that the job keeps busy, a fraction if it shares one
     priority: np.ndarray  # (n,)
+    deadline_s: np.ndarray  # (n,) inf = none
     fastest_s: np.ndarray  # (n,) whole run time on the job's fastest GPU type
 
 
@@ -40,7 +42,15 @@ class RankingPolicy(ABC):
     def decide(self, snapshot: Snapshot) -> Decision:
         if len(snapshot.job) == 0:
             return Wait()
-        keys = self.keys(JobTable(snapshot.submit_s, snapshot.num_gpus, snapshot.priority, snapshot.total_s))
+        table = JobTable(
+            snapshot.submit_s,
+            snapshot.num_gpus,
+            snapshot.num_gpus * (snapshot.gpu_milli / WHOLE_GPU),
+            snapshot.priority,
+            snapshot.deadline_s,
+            snapshot.total_s,
+        )
+        keys = self.keys(table)
         order = np.lexsort(keys[::-1])
         fits = np.asarray(snapshot.feasible.any(axis=1))[order]
         if self.strict:
@@ -63,7 +73,8 @@ class RankingPolicy(ABC):
         fastest = state.views.dur[e, :n].min(axis=1)
         if not state.rules.plain:
             fastest *= state.views.life["visible"][e, :n]
-        keys = self.keys(JobTable(workload.submit_s, workload.num_gpus, workload.priority, fastest))
+        w = workload
+        keys = self.keys(JobTable(w.submit_s, w.num_gpus, w.gpu_demand, w.priority, w.deadline_s, fastest))
         rank = np.asarray(keys[0], np.float64)
         if len(keys) > 1:
             order = np.lexsort(keys[::-1])

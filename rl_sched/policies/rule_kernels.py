@@ -15,7 +15,10 @@ from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather, log_is
 from rl_sched.sim.record import IDLE, Views
 from rl_sched.sim.watching import END
 
-RANDOM, BEST_FIT, INDEX, MIN_MIN = range(4)
+RANDOM, BEST_FIT, INDEX, MIN_MIN, WFP3, UNICEP, CHEAPEST = range(7)
+
+#: Stands for log2(1) = 0 in a divisor.
+LOG2_OF_ONE = 1e-15
 
 
 class Look(NamedTuple):
@@ -71,13 +74,20 @@ def fill_free_at(s, e, look):
             look.free_at[r.type, k] = left
 
 
+@helper
+def _fastest_feasible(look, i):
+    """The type on which the job of row ``i`` would run fastest among those where it fits now; -1 if none."""
+    best = -1
+    for t in range(look.duration.shape[1]):
+        if look.feasible[i, t] and (best < 0 or look.duration[i, t] < look.duration[i, best]):
+            best = t
+    return best
+
+
 @routine
 def _first_feasible(look, n):
     for i in range(n):
-        best = -1
-        for t in range(look.duration.shape[1]):
-            if look.feasible[i, t] and (best < 0 or look.duration[i, t] < look.duration[i, best]):
-                best = t
+        best = _fastest_feasible(look, i)
         if best >= 0:
             return i, best
     return -1, -1
@@ -111,11 +121,7 @@ def _random(look, n, now, decision, params):
                 break
             k -= 1
         row += 1
-    best = -1
-    for t in range(look.duration.shape[1]):
-        if look.feasible[row, t] and (best < 0 or look.duration[row, t] < look.duration[row, best]):
-            best = t
-    return row, best
+    return row, _fastest_feasible(look, row)
 
 
 @routine
@@ -163,6 +169,46 @@ def _index(look, n, now, params):
 
 
 @routine
+def _aged(look, n, now, code, params):
+    """WFP3 and UNICEP: the lowest score starts first. params of WFP3: power."""
+    row, best, least = -1, -1, np.inf
+    for i in range(n):
+        kind = _fastest_feasible(look, i)
+        if kind < 0:
+            continue
+        run = _fastest(look, i)
+        waited = now - look.submit[i]
+        if code == WFP3:
+            score = -((waited / run) ** params[0]) * look.gang[i]
+        else:
+            score = -waited / (max(np.log2(look.gang[i]), LOG2_OF_ONE) * run)
+        if row < 0 or score < least:
+            row, best, least = i, kind, score
+    return row, best
+
+
+@routine
+def _cheapest(look, n, params):
+    """The job submitted first, on the cheapest type of those not much slower than the fastest.
+
+    params: largest slow-down, then the price of a GPU-second on each type.
+    """
+    row = -1
+    for i in range(n):
+        if (row < 0 or look.submit[i] < look.submit[row]) and _fastest_feasible(look, i) >= 0:
+            row = i
+    if row < 0:
+        return -1, -1
+    best = _fastest_feasible(look, row)
+    limit = params[0] * look.duration[row, best]
+    for t in range(look.duration.shape[1]):
+        if look.feasible[row, t] and look.duration[row, t] <= limit:
+            if params[1 + t] * look.duration[row, t] < params[1 + best] * look.duration[row, best]:
+                best = t
+    return row, best
+
+
+@routine
 def _min_min(look, n, params):
     alpha, theta, depth, power = params[0], params[1], params[2], params[3]
     num_types = look.duration.shape[1]
@@ -184,6 +230,8 @@ def _min_min(look, n, params):
                 if look.duration[i, t] == np.inf:
                     continue
                 at = look.plan[t, gang - 1]
+                if look.feasible[i, t] and look.free[t] < gang:
+                    at = 0.0  # there is room on a shared GPU
                 if at == 0.0 and not look.feasible[i, t]:
                     # Enough GPUs are idle but not where the placement rule needs them: wait for a next one.
                     k = gang - 1
@@ -235,6 +283,10 @@ def choose(code, params, look, n, now, decision, may_wait):
         row, kind = _index(look, n, now, params)
     elif code == BEST_FIT:
         row, kind = _best_fit(look, n)
+    elif code == WFP3 or code == UNICEP:
+        row, kind = _aged(look, n, now, code, params)
+    elif code == CHEAPEST:
+        row, kind = _cheapest(look, n, params)
     else:
         row, kind = _random(look, n, now, decision, params)
     if row < 0 and not may_wait:

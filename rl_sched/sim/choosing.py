@@ -21,9 +21,9 @@ _FRAGMENTATION = PLACEMENTS["fragmentation"]
 
 @routine
 def wasted(s, e, node, t, idle, gpu, share):
-    """Free capacity of a node (thousandths of a GPU) that the classes of this workload cannot use, on average.
+    """Free capacity of a node (thousandths of a GPU) that a job of this workload cannot use, summed over the jobs.
 
-    F of Weng et al. (USENIX ATC 2023), section 4: every class is weighted by its share of the jobs.
+    F of Weng et al. (USENIX ATC 2023), section 4, times the number of jobs: whole numbers, so that ties are exact.
 
     Args:
         s: Views.
@@ -51,7 +51,7 @@ def wasted(s, e, node, t, idle, gpu, share):
                     usable += WHOLE_GPU - used
         if idle >= min(k.gang, n.size):
             usable += idle * WHOLE_GPU
-        total += k.share * (rooms + idle * WHOLE_GPU - usable)
+        total += k.count * (rooms + idle * WHOLE_GPU - usable)
     return total
 
 

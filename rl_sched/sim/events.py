@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rl_sched.sim.jit import helper, routine
 from rl_sched.sim.record import RUNNING
 
@@ -14,7 +16,8 @@ FAILURE = 4
 
 @helper
 def _before(a, b):
-    return a.time < b.time or (a.time == b.time and a.kind < b.kind)
+    # Without a branch: which of two children comes first cannot be predicted.
+    return (a.time < b.time) | ((a.time == b.time) & (a.kind < b.kind))
 
 
 @helper
@@ -61,13 +64,14 @@ def pop(s, e):
         # heapq sinks the hole to a leaf along the smaller children and lifts the last element from there.
         pos = 0
         child = 1
-        while child < n:
-            right = child + 1
-            if right < n and not _before(s.heap[e, child], s.heap[e, right]):
-                child = right
-            _copy_event(s.heap[e, pos], s.heap[e, child])
+        while child + 1 < n:
+            child += 1 - np.int64(_before(s.heap[e, np.uint64(child)], s.heap[e, np.uint64(child + 1)]))
+            _copy_event(s.heap[e, np.uint64(pos)], s.heap[e, np.uint64(child)])
             pos = child
             child = 2 * pos + 1
+        if child < n:
+            _copy_event(s.heap[e, pos], s.heap[e, child])
+            pos = child
         _lift(s, e, pos, time, last_kind, last_job)
     return kind, job
 

@@ -28,7 +28,7 @@ class ClassTable(NamedTuple):
     milli: np.ndarray  # (C,) thousandths of each GPU
     types: np.ndarray  # (C,) bit mask
     vc: np.ndarray  # (C,) virtual cluster, -1 = none
-    share: np.ndarray  # (C,) share of all jobs
+    count: np.ndarray  # (C,) jobs
 
     @classmethod
     def of(cls, workload: Workload, cluster: ClusterSpec, dur: np.ndarray) -> tuple[ClassTable, np.ndarray]:
@@ -46,7 +46,7 @@ class ClassTable(NamedTuple):
             demand & ((1 << _MILLI_BITS) - 1),
             types.astype(np.uint64),
             home,
-            count / len(workload),
+            count.astype(float),
         )
         return table, klass
 

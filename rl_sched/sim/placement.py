@@ -76,7 +76,7 @@ def release(s, e, job):
     slot = j.alloc
     milli = s.classes[e, j.klass].milli
     if milli < WHOLE_GPU:
-        release_share(s, e, j.type, milli, s.alloc[e, slot])
+        release_share(s, e, j.type, milli, s.alloc[e, slot], job)
         return
     end = j.alloc + j.gang
     while slot < end:

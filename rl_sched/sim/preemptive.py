@@ -189,29 +189,35 @@ def _walk(s, e, shift, runs, n, entries, base, length, dead, quota, picks):
     picked, lost = 0, 0
     c = _first_alive(s, e, entries, base, length, dead, quota)
     i = 0
-    while i < n or c >= 0:
-        if c < 0 and picked == 0:
-            break  # nobody new: those that run fit together
-        if c >= 0 and (i == n or entries[base[c]].key <= runs[i].key + shift):
-            head = entries[base[c]]
-            t = _pool_with_quota(s, e, quota, head.job)
+    while c >= 0 or (picked > 0 and i < n):
+        key = entries[base[c]].key if c >= 0 else np.inf
+        if picked == 0:  # nobody new yet: those that run fit together
+            while i < n and runs[i].key + shift < key:
+                quota[runs[i].type] -= runs[i].need
+                i += 1
+        else:
+            while i < n and runs[i].key + shift < key:
+                r = runs[i]
+                r.keep = quota[r.type] >= r.need
+                if r.keep == 1:
+                    quota[r.type] -= r.need
+                else:
+                    lost += 1
+                i += 1
+        if c < 0:
+            break
+        head = entries[base[c]]
+        t = _pool_with_quota(s, e, quota, head.job)
+        if t < 0:
+            dead[c] = 1
+        else:
             p = picks[picked]
             p.key, p.seq, p.job, p.type, p.klass = head.key, head.seq, head.job, t, c
             picked += 1
             quota[t] -= _need(s, e, head.job)
             heap_pop(entries, base[c], length[c])
             length[c] -= 1
-            c = _first_alive(s, e, entries, base, length, dead, quota)
-            continue
-        r = runs[i]
-        r.keep = quota[r.type] >= r.need
-        if r.keep == 1:
-            quota[r.type] -= r.need
-            if c >= 0 and _pool_with_quota(s, e, quota, entries[base[c]].job) < 0:
-                c = _first_alive(s, e, entries, base, length, dead, quota)
-        else:
-            lost += 1
-        i += 1
+        c = _first_alive(s, e, entries, base, length, dead, quota)
     return picked, lost
 
 

@@ -129,7 +129,7 @@ def preempt(s, e, job):
     elapsed = s.head[e].now - life.segment_s
     paid = min(elapsed, life.overhead_s)
     life.attained_s += elapsed
-    life.overhead_s += s.classes[e, s.jobs[e, job].klass].restart_s - paid
+    life.overhead_s = life.overhead_s - paid + s.classes[e, s.jobs[e, job].klass].restart_s
     life.left_s = max(life.left_s - (elapsed - paid) * life.speed, 0.0)
     life.preemptions += 1
     s.head[e].num_stale += 1

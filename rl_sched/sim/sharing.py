@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from rl_sched.sim.choosing import next_node, wasted
+from rl_sched.sim.events import COMPLETION
 from rl_sched.sim.jit import routine
 from rl_sched.sim.nodes import ONE, lowest_bit, move_node, take_idle
-from rl_sched.sim.record import IDLE, SHARED
+from rl_sched.sim.record import IDLE, RUNNING, SHARED
 from rl_sched.sim.rules import PLACEMENTS
 from rl_sched.workload import WHOLE_GPU
 
@@ -88,9 +89,23 @@ def take_share(s, e, t, milli, slot, end_s):
 
 
 @routine
-def release_share(s, e, t, milli, number):
+def _expected_end_s(s, e, number, leaver):
+    """When policies expect the last sharer of a GPU to end, ``leaver`` left out."""
+    end_s = 0.0
+    for i in range(s.head[e].heap_len):
+        event = s.heap[e, i]
+        if event.kind == COMPLETION and event.job != leaver:
+            j = s.jobs[e, event.job]
+            if j.state == RUNNING and s.alloc[e, j.alloc] == number:
+                end_s = max(end_s, j.finish_s if s.head[e].plain == 1 else s.life[e, event.job].end_s)
+    return end_s
+
+
+@routine
+def release_share(s, e, t, milli, number, job):
     g = s.gpus[e, number]
     g.share -= milli
+    g.end_s = _expected_end_s(s, e, number, job)
     s.head[e].busy -= milli / WHOLE_GPU
     if g.share == 0:
         g.job = IDLE

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
-from rl_sched.cluster import ClusterSpec
+from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.policies import POLICIES
+from rl_sched.sim.result import RunResult
 from rl_sched.sim.rules import Rules
-from rl_sched.sim.simulator import Simulator, simulate
+from rl_sched.sim.simulator import Planner, Policy, Simulator, simulate
 from rl_sched.sim.snapshot import Snapshot, Start, Wait
 from rl_sched.traces import TRACES
-from rl_sched.workload import Workload
+from rl_sched.workload import WHOLE_GPU, Workload
 
 CLUSTER = ClusterSpec.of(a100=8, v100=4, t4=4)
+#: Small nodes, so that gangs lie on several of them, and two virtual clusters with two types each.
+NODES = ClusterSpec((NodeGroup("a100", 4, 2), NodeGroup("v100", 1, 3), NodeGroup("v100", 2, 2), NodeGroup("t4", 2, 4)))
+VIRTUAL = ClusterSpec(
+    (
+        NodeGroup("a100", 2, 4, "red"),
+        NodeGroup("v100", 2, 4, "red"),
+        NodeGroup("v100", 1, 8, "blue"),
+        NodeGroup("t4", 2, 4, "blue"),
+    )
+)
 
 
 def small_workload(seed: int, num_jobs: int = 60) -> Workload:
@@ -22,61 +37,174 @@ def small_workload(seed: int, num_jobs: int = 60) -> Workload:
     return TRACES.create("synthetic", num_jobs=num_jobs, span_s=300.0).load(seed)
 
 
+def _with(workload: Workload, **columns: Any) -> Workload:
+    """The same jobs with further columns."""
+    w = workload
+    kept = {"job_class": w.job_class, "user": w.user, "speed": w.speed, "gpu_types": w.gpu_types}
+    return Workload.build(w.submit_s, w.duration_s, w.num_gpus, **{**kept, **columns})
+
+
+class World(NamedTuple):
+    """One small simulation."""
+
+    cluster: ClusterSpec
+    workload: Workload
+    rules: Rules
+
+
+def _plain(seed: int) -> World:
+    return World(CLUSTER, small_workload(seed, 40), Rules(window=20))
+
+
+def _placed(placement: str) -> Callable[[int], World]:
+    return lambda seed: World(NODES, small_workload(seed, 24), Rules(placement=placement))
+
+
+def _virtual(seed: int) -> World:
+    jobs = small_workload(seed, 24)
+    vc = np.random.default_rng(seed).integers(0, 2, len(jobs))
+    return World(VIRTUAL, _with(jobs, vc=vc, vc_names=("red", "blue")), Rules())
+
+
+def _shared(seed: int) -> World:
+    jobs = small_workload(seed, 30)
+    milli = np.random.default_rng(seed).choice([100, 250, 500, 700, WHOLE_GPU], len(jobs))
+    return World(NODES, _with(jobs, gpu_milli=np.where(jobs.num_gpus == 1, milli, WHOLE_GPU)), Rules(window=12))
+
+
+def _failures(seed: int) -> World:
+    rules = Rules(mtbf_s=400.0, mttr_s=40.0, checkpoint_interval_s=10.0, restart_s=((1, 1.0), (8, 4.0)), seed=seed)
+    return World(NODES, small_workload(seed, 24), rules)
+
+
+def _outage(seed: int) -> World:
+    """All GPUs of one type are out of order for long."""
+    rules = Rules(outages=((0, 10.0, 400.0), (1, 20.0, 600.0), (2, 20.0, 300.0), (3, 0.0, 500.0)))
+    return World(NODES, small_workload(seed, 24), rules)
+
+
+def _guessed(seed: int) -> World:
+    """Run times are badly known, and gangs that are spread run longer."""
+    return World(NODES, small_workload(seed, 24), Rules(estimate_noise=1.0, locality_slowdown=1.5, seed=seed))
+
+
+def _rounds(seed: int) -> World:
+    return World(CLUSTER, small_workload(seed, 24), Rules(round_s=30.0))
+
+
+def _preemptive(seed: int) -> World:
+    rules = Rules(preemption=True, restart_s=((1, 1.0), (4, 3.0), (8, 5.0)), preemptive_tail_s=0.5)
+    return World(CLUSTER, small_workload(seed, 24), rules)
+
+
+def _everything(seed: int) -> World:
+    jobs = small_workload(seed, 24)
+    rng = np.random.default_rng(seed)
+    columns = {
+        "vc": rng.integers(0, 2, len(jobs)),
+        "vc_names": ("red", "blue"),
+        "gpu_milli": np.where(jobs.num_gpus == 1, rng.choice([300, 500, WHOLE_GPU], len(jobs)), WHOLE_GPU),
+        "deadline_s": jobs.submit_s + rng.uniform(20.0, 400.0, len(jobs)),
+    }
+    rules = Rules(
+        placement="best_fit", preemption=True, restart_s=((8, 2.0),), mtbf_s=600.0, mttr_s=50.0,
+        checkpoint_interval_s=5.0, round_s=15.0, estimate_noise=0.5, straggler_share=0.2, straggler_slowdown=2.0,
+        seed=seed,
+    )  # fmt: skip
+    return World(VIRTUAL, _with(jobs, **columns), rules)
+
+
+#: Small worlds under every kind of rule, by name; each takes a seed.
+WORLDS: dict[str, Callable[[int], World]] = {
+    "plain": _plain,
+    "consolidated": _placed("consolidated"),
+    "best_fit": _placed("best_fit"),
+    "worst_fit": _placed("worst_fit"),
+    "fragmentation": _placed("fragmentation"),
+    "virtual_clusters": _virtual,
+    "shared_gpus": _shared,
+    "failures": _failures,
+    "outage": _outage,
+    "guessed_run_times": _guessed,
+    "rounds": _rounds,
+    "preemption": _preemptive,
+    "everything": _everything,
+}
+
+
+def player_of(policy: Any, world: World) -> Policy:
+    """What decides in a world: the policy itself, or the player that a planner makes."""
+    if isinstance(policy, Planner):
+        return policy.player(world.workload, world.cluster, world.rules)
+    return policy
+
+
+def assert_same_bytes(one: RunResult, two: RunResult) -> None:
+    """Every start, finish, pool and GPU is the same, bit for bit."""
+    for column in ("start_s", "finish_s", "gpu_type", "waited_s", "ran_s", "preemptions", "kills"):
+        assert getattr(one, column).tobytes() == getattr(two, column).tobytes(), column
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(one.gpus, two.gpus, strict=True))
+    assert one.decisions == two.decisions
+
+
 def _columns(snapshot: Snapshot) -> list[np.ndarray]:
     """All that a policy sees."""
-    return [np.asarray(value) for value in (*snapshot._replace(running=()), *snapshot.running)]
+    own = [value for field, value in snapshot._asdict().items() if field != "running"]
+    return [np.asarray(value) for value in (*own, *snapshot.running)]
 
 
 class PolicyConformance:
     """Feasible, pure, deterministic, the same through every door, and it ends."""
 
-    def test_decisions_are_feasible_and_all_jobs_finish(self, name: str) -> None:
+    @pytest.mark.parametrize("world_name", WORLDS)
+    def test_all_jobs_finish_and_both_doors_agree(self, name: str, world_name: str) -> None:
         # The simulator refuses an infeasible decision, and debug checks every invariant of its state.
-        for placement in ("pooled", "consolidated"):
-            rules = Rules(placement=placement, window=20, debug=True)
-            result = simulate(POLICIES.create(name), small_workload(1), CLUSTER, rules)
-            assert result.num_unfinished == 0
-            assert (result.wait_s >= 0).all()
-
-    def test_same_through_python_and_kernel(self, name: str) -> None:
-        for seed in range(3):
-            workload = small_workload(seed)
-            policy = POLICIES.create(name)
-            one = simulate(policy, workload, CLUSTER, Rules(window=20), compiled=False)
-            two = simulate(policy, workload, CLUSTER, Rules(window=20), compiled=True)
-            assert one.start_s.tobytes() == two.start_s.tobytes()
-            assert one.finish_s.tobytes() == two.finish_s.tobytes()
-            assert one.gpu_type.tobytes() == two.gpu_type.tobytes()
-            assert all(a.tobytes() == b.tobytes() for a, b in zip(one.gpus, two.gpus, strict=True))
-            assert one.decisions == two.decisions
+        cluster, workload, rules = world = WORLDS[world_name](1)
+        policy = POLICIES.create(name)
+        simulator = Simulator(cluster, replace(rules, debug=True))
+        snapshot, player = simulator.reset(workload), player_of(policy, world)
+        while not simulator.done:
+            snapshot = simulator.step(player.decide(snapshot))
+        result = simulator.result()
+        assert result.num_unfinished == 0
+        assert (result.wait_s >= 0).all()
+        assert_same_bytes(result, simulate(policy, workload, cluster, rules))
 
     def test_pure_and_picklable(self, name: str) -> None:
+        world = _plain(2)
         policy = POLICIES.create(name)
         twin = pickle.loads(pickle.dumps(policy))
-        simulator = Simulator(CLUSTER, Rules(window=20))
-        snapshot = simulator.reset(small_workload(2))
+        players = [player_of(policy, world), player_of(twin, world)]
+        if not isinstance(policy, Planner):  # a planner may remember what it has said
+            players.append(policy)
+        simulator = Simulator(world.cluster, world.rules)
+        snapshot = simulator.reset(world.workload)
         for _ in range(40):
             before = [value.copy() for value in _columns(snapshot)]
-            decision = policy.decide(snapshot)
-            assert decision == policy.decide(snapshot) == twin.decide(snapshot)
+            decision, *others = [player.decide(snapshot) for player in players]
+            assert all(decision == other for other in others)
             for old, new in zip(before, _columns(snapshot), strict=True):
                 np.testing.assert_array_equal(old, new)
             snapshot = simulator.step(decision)
 
     def test_waits_when_nothing_waits(self, name: str) -> None:
-        simulator = Simulator(CLUSTER)
-        snapshot = simulator.reset(small_workload(3, num_jobs=2))
-        per_job = ("job", "submit_s", "num_gpus", "gpu_milli", "priority", "deadline_s", "vc", "total_s", "attained_s")
-        rows = (*per_job, "left_frac", "duration_s", "feasible")
-        empty = snapshot._replace(**{field: getattr(snapshot, field)[:0] for field in rows})
-        assert isinstance(POLICIES.create(name).decide(empty), Wait)
+        world = World(CLUSTER, small_workload(3, num_jobs=2), Rules())
+        snapshot = Simulator(world.cluster).reset(world.workload)
+        assert len(snapshot.job) == 1  # and nothing else is of that length
+        empty: dict[str, Any] = {
+            field: value[:0]
+            for field, value in snapshot._asdict().items()
+            if isinstance(value, np.ndarray) and value.shape[:1] == (1,)
+        }
+        assert {"job", "duration_s", "feasible"} <= set(empty)
+        player = player_of(POLICIES.create(name), world)
+        assert isinstance(player.decide(snapshot._replace(**empty)), Wait)
 
     def test_starts_where_waiting_would_last_for_ever(self, name: str) -> None:
-        workload = Workload.build([0.0, 0.0], [5.0, 3.0], [2, 4])
-        simulator = Simulator(CLUSTER)
-        snapshot = simulator.reset(workload)
+        world = World(CLUSTER, Workload.build([0.0, 0.0], [5.0, 3.0], [2, 4]), Rules())
+        snapshot = Simulator(world.cluster).reset(world.workload)
         assert not snapshot.can_wait
-        assert isinstance(POLICIES.create(name).decide(snapshot), Start)
+        assert isinstance(player_of(POLICIES.create(name), world).decide(snapshot), Start)
 
 
 class TimeScaleConformance:
@@ -87,7 +215,7 @@ class TimeScaleConformance:
         workload = small_workload(4)
         slow = Workload.build(
             workload.submit_s * 4, workload.duration_s * 4, workload.num_gpus, job_class=workload.job_class,
-            priority=workload.priority, speed=workload.speed, gpu_types=workload.gpu_types,
+            user=workload.user, priority=workload.priority, speed=workload.speed, gpu_types=workload.gpu_types,
         )  # fmt: skip
         one = simulate(POLICIES.create(name), workload, CLUSTER)
         two = simulate(POLICIES.create(name), slow, CLUSTER)

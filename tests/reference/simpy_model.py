@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import simpy
@@ -40,17 +41,12 @@ Decision = Start | Preempt | Wait
 
 
 class At(simpy.Event):
-    """Happens at an exact time: SimPy adds delays to the present time, and the sum must not be rounded."""
+    """Happens at a given time. SimPy adds delays to the present time; as fractions these sums are exact."""
 
     def __init__(self, env: simpy.Environment, time_s: float, priority: int) -> None:
         super().__init__(env)
         self._ok, self._value = True, None
-        delay = time_s - env.now
-        while env.now + delay < time_s:
-            delay = math.nextafter(delay, INF)
-        while env.now + delay > time_s:
-            delay = math.nextafter(delay, 0.0)
-        env.schedule(self, priority, delay)  # type: ignore[arg-type]
+        env.schedule(self, priority, Fraction(time_s) - env.now)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -111,7 +107,7 @@ class Model:
     over: bool = False
 
     def __post_init__(self) -> None:
-        self.env = simpy.Environment()
+        self.env = simpy.Environment(initial_time=Fraction(0))  # type: ignore[arg-type]
         idle = Cluster(self.nodes, self.jobs, self.rules.placement)
         self.jobs = [  # a pool on which the gang could not even be placed if it were idle is one where it cannot run
             replace(job, durations=tuple(d if idle.place(row, p) else INF for p, d in enumerate(job.durations)))
@@ -278,7 +274,7 @@ class Model:
         life, elapsed_s = self.lives[row], self._stop(row)
         segment = self.segment(row)
         paid_s = min(elapsed_s, segment.overhead_s)
-        life.overhead_s = segment.overhead_s + self._restart_s(row) - paid_s
+        life.overhead_s = segment.overhead_s - paid_s + self._restart_s(row)
         life.left_s = self._left(segment, elapsed_s - paid_s)
         life.preemptions += 1
         self._note("preempt", row)

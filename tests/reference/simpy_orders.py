@@ -69,10 +69,10 @@ class PreemptiveOrder:
             need = model.jobs[row].gang * model.jobs[row].milli
             if row in model.running:
                 pool = model.segment(row).pool
-                if quota[pool] < need:
-                    preempts.append(Preempt(row))
-                else:
+                if quota[pool] >= need:
                     quota[pool] -= need
+                elif model.rules.preemption:
+                    preempts.append(Preempt(row))
                 continue
             times = [(model.appears_to_need_s(row, pool), pool) for pool in quota if quota[pool] >= need]
             if times and min(times)[0] < math.inf:
@@ -84,7 +84,7 @@ class PreemptiveOrder:
 def srtf() -> Policy:
     def key(model: Model, row: int) -> tuple[float, ...]:
         if row in model.running:
-            return (model.appears_to_end_in_s(row),)
+            return (model.segment(row).looks_s - model.now_s,)  # below 0 if it is overdue
         return (min(model.appears_to_need_s(row, pool) for pool in model.cluster.pools),)
 
     return PreemptiveOrder(key, lambda model: math.inf)
@@ -99,12 +99,12 @@ def las(quantum_s: float) -> Policy:
 
 def tiresias(quantum_gpu_s: float) -> Policy:
     def young(model: Model, row: int) -> bool:
-        return model.attained_s(row) * model.jobs[row].gang < quantum_gpu_s
+        return model.attained_s(row) * model.jobs[row].gang < quantum_gpu_s * (1 - 1e-9)
 
     def until_s(model: Model) -> float:
         return min(
             (
-                model.now_s + (quantum_gpu_s / model.jobs[row].gang - model.attained_s(row))
+                model.segment(row).start_s + (quantum_gpu_s / model.jobs[row].gang - model.lives[row].attained_s)
                 for row in model.running
                 if young(model, row)
             ),
