@@ -1,8 +1,8 @@
 """Rebuilds a run from its event log alone: ``python -m rl_sched.replay LOG``; compares two: ``replay diff A B``.
 
-Logs are written by ``python -m rl_sched.simulate --log FILE.parquet``. The first form checks that the events lead to the
-stored result bit for bit and prints the metrics. The second names the first decision in which the two policies differ,
-the state they were in, and what it led to.
+Logs are written by ``python -m rl_sched.simulate --log FILE.parquet``. The first form checks that the events lead to
+the stored result bit for bit and prints the metrics. The second names the first decision in which the two policies
+differ, the state they were in, and what it led to.
 """
 
 from __future__ import annotations
@@ -75,9 +75,11 @@ def _replay(log: RunLog, *, as_json: bool) -> int:
         return 0
     params = "".join(f", {name}={value}" for name, value in log.params.items())
     print(f"{log.policy}{params}: {len(log.workload):,} jobs on {log.cluster.describe()}, {events:,} events")
-    print(f"jobs {log.outcome.workload_hash}, rules {log.outcome.rules_hash}, result {log.outcome.result_hash}: rebuilt "
-          "from the events, equal bit for bit")  # fmt: skip
-    print(f"written by code {log.outcome.code_hash}, {'the present one' if same_code else 'not the present one'}\n")
+    out = log.outcome
+    print(
+        f"jobs {out.workload_hash}, rules {out.rules_hash}, result {out.result_hash}: the events give it, bit for bit"
+    )
+    print(f"written by code {out.code_hash}, {'the present one' if same_code else 'not the present one'}\n")
     width = max(map(len, metrics))
     print("\n".join(f"{name.ljust(width)}  {value:,.6g}" for name, value in metrics.items()))
     return 0
@@ -159,8 +161,8 @@ def _acts_text(acts: Sequence[Act], is_decision: bool) -> str:
 
 def _print_downstream(cost: Downstream) -> None:
     print(
-        f"\nwhat followed, B against A: completion times {cost.total_s:+,.6g} s in total ({cost.mean_s:+,.6g} s a job); "
-        f"{cost.better:,} jobs earlier, {cost.worse:,} later, {cost.same:,} the same"
+        f"\nwhat followed, B against A: completion times {cost.total_s:+,.6g} s in total "
+        f"({cost.mean_s:+,.6g} s a job); {cost.better:,} jobs earlier, {cost.worse:,} later, {cost.same:,} the same"
     )
     for count, where in ((cost.only_first, "A only"), (cost.only_second, "B only"), (cost.neither, "neither")):
         if count:
@@ -171,7 +173,9 @@ def _print_downstream(cost: Downstream) -> None:
 
 
 def _change_text(change: Change) -> str:
-    return f"job {change.name} {change.difference_s:+,.6g} s (JCT {change.first_jct_s:,.6g} -> {change.second_jct_s:,.6g})"
+    return (
+        f"job {change.name} {change.difference_s:+,.6g} s (JCT {change.first_jct_s:,.6g} -> {change.second_jct_s:,.6g})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Runs policies on a trace: ``python -m rl_sched.simulate --trace FILE --format F --cluster SPEC --policy NAME[,NAME...]``.
+"""Runs policies on a trace: ``python -m rl_sched.simulate --trace FILE --format F --cluster SPEC --policy A[,B...]``.
 
 Every policy faces the same jobs. Files are written as each policy ends, so Ctrl-C loses only the one that runs.
 """
@@ -6,13 +6,15 @@ Every policy faces the same jobs. Files are written as each policy ends, so Ctrl
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rl_sched.errors import ConfigError
 from rl_sched.verbs import EXIT_INTERRUPTED, run_verb
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines of progress where stderr is no terminal.
 LINE_S = 5.0
+
+
+class _Outputs(NamedTuple):
+    """Files of one policy; None = not wanted."""
+
+    jobs: Path | None
+    log: Path | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     policies = build_policies(names, args.param)
     task, clock_s = _task(args)
     notes = notes_on(policies, task.rules)
-    outputs = {name: [_own(path, name, len(policies)) for path in (args.jobs_out, args.log)] for name in policies}
+    outputs = {
+        name: _Outputs(*(_own(path, name, len(policies)) for path in (args.jobs_out, args.log))) for name in policies
+    }
     for path in (path for paths in outputs.values() for path in paths if path is not None):
         if args.trace is not None and path.resolve() == Path(args.trace).resolve():
             raise ConfigError(f"{path} holds the trace and cannot be written to. Choose another path.")
@@ -74,15 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     written: dict[str, list[str]] = {}
     shown = _Shown(args.progress)
     try:
-        for name, policy in policies.items():
-            shown.begin(name, len(task.workload))
-            record = args.log is not None or args.plot is not None
-            runs.append(play(name, policy, task, record=record, latency=args.latency, progress=shown))
-            shown.end()
-            written[name] = _write(runs[-1], *outputs[name], task, clock_s)
-        figures = [] if args.plot is None else _draw(args.plot, runs, notes)
+        with shown.catching():
+            for name, policy in policies.items():
+                shown.begin(name, len(task.workload))
+                record = args.log is not None or args.plot is not None
+                run = play(name, policy, task, record=record, latency=args.latency, progress=shown)
+                shown.end()
+                written[name] = _write(run, outputs[name], task, clock_s)
+                runs.append(run)
+            figures = [] if args.plot is None else _draw(args.plot, runs, notes)
     except KeyboardInterrupt:
-        shown.end()
         _print(args, task, runs, written, [], notes, shown.where() if len(runs) < len(policies) else "at the figures")
         return EXIT_INTERRUPTED
     _print(args, task, runs, written, figures, notes, None)
@@ -120,15 +132,15 @@ def _own(path: Path | None, policy: str, policies: int) -> Path | None:
     return path if path is None or policies == 1 else path.with_name(f"{path.stem}_{policy}{path.suffix}")
 
 
-def _write(run: SoloRun, jobs: Path | None, log: Path | None, task: Task, clock_s: float) -> list[str]:
+def _write(run: SoloRun, to: _Outputs, task: Task, clock_s: float) -> list[str]:
     from rl_sched.evaluation.jobs_csv import write_jobs
     from rl_sched.evaluation.logfile import write_log
 
-    if jobs is not None:
-        write_jobs(jobs, run.result, task.workload, clock_s)
-    if log is not None and run.log is not None:
-        write_log(log, run.log)
-    return [str(path) for path in (jobs, log) if path is not None]
+    if to.jobs is not None:
+        write_jobs(to.jobs, run.result, task.workload, clock_s)
+    if to.log is not None and run.log is not None:
+        write_log(to.log, run.log)
+    return [str(path) for path in to if path is not None]
 
 
 def _draw(folder: Path, runs: Sequence[SoloRun], notes: list[str]) -> list[str]:
@@ -140,20 +152,17 @@ def _draw(folder: Path, runs: Sequence[SoloRun], notes: list[str]) -> list[str]:
 
     check_writable(folder / "run_jct.png")
     kept = {run.policy: (run.result, run.log.events) for run in runs if run.log is not None}
-    drawn: dict[str, Callable[[], Any]] = {
-        "run_jct": lambda: FIGURES.load("run_jct")({run.policy: run.result for run in runs}),
-        "run_timeline": lambda: FIGURES.load("run_timeline")(
-            {name: (result, segments(result, events)) for name, (result, events) in kept.items()}
-        ),
+    over_time = {name: (result, segments(result, events)) for name, (result, events) in kept.items()}
+    figures = {
+        "run_jct": FIGURES.load("run_jct")({run.policy: run.result for run in runs}),
+        "run_timeline": FIGURES.load("run_timeline")(over_time),
     }
     for name, (result, events) in kept.items():
         if why := too_large(result, events):
             notes.append(f"No Gantt chart of {name}: {why}.")
         else:
-            drawn[f"run_gantt_{name}"] = lambda run=(result, events), name=name: FIGURES.load("run_gantt")(
-                *run, title=f"Jobs on GPUs: {name}"
-            )
-    return [str(style.save(draw(), folder / f"{name}.png")) for name, draw in drawn.items()]
+            figures[f"run_gantt_{name}"] = FIGURES.load("run_gantt")(result, events, title=f"Jobs on GPUs: {name}")
+    return [str(style.save(figure, folder / f"{name}.png")) for name, figure in figures.items()]
 
 
 def _print(
@@ -189,8 +198,23 @@ class _Shown:
         self._wanted = wanted
         self._terminal = sys.stderr.isatty()
         self._name, self._jobs, self._done, self._now_s = "", 0, 0, 0.0
-        self._printed_s = 0.0
+        self._printed_s, self._interrupted = 0.0, False
         self._first: tuple[float, int] | None = None  # time and jobs done of the first report: loading is over then
+
+    @contextlib.contextmanager
+    def catching(self) -> Iterator[None]:
+        """Remembers Ctrl-C: while kernels are compiled, the exception alone may get lost in a foreign library."""
+        before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+            self._clear()
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
+        raise KeyboardInterrupt
 
     def begin(self, name: str, jobs: int) -> None:
         self._name, self._jobs, self._done, self._now_s = name, jobs, 0, 0.0
@@ -199,6 +223,7 @@ class _Shown:
             self._show(f"{name}: loading; a first run compiles its kernels, which takes about a minute")
 
     def __call__(self, progress: Progress) -> None:
+        self._check()
         self._done, self._now_s, now_s = progress.done, progress.now_s, time.monotonic()
         if self._first is None:
             self._first = now_s, progress.done
@@ -222,8 +247,17 @@ class _Shown:
         sys.stderr.flush()
 
     def end(self) -> None:
+        """The run is over."""
+        self._clear()
+        self._check()
+
+    def _clear(self) -> None:
         if self._wanted and self._terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def _check(self) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

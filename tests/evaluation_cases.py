@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -25,29 +27,41 @@ ARMS = {
 RULES = {"fifo": 20.0, "fifo_backfill": 1.66, "random": 1.65, "sjf_backfill": 1.34, "min_min": 1.0}
 
 
-def run(submit_s: object, start_s: object, finish_s: object, num_gpus: object, user: object = None) -> RunResult:
-    """A result from its columns; nan = did not happen."""
+def run(
+    submit_s: object, start_s: object, finish_s: object, num_gpus: object, user: object = None, **columns: object
+) -> RunResult:
+    """A result of jobs that ran in one piece, from its columns; nan = did not happen. Other columns may be given."""
     submit, start, finish = (np.asarray(x, dtype=float) for x in (submit_s, start_s, finish_s))
     gpus, n = np.asarray(num_gpus), len(submit)
     end = np.nanmax(finish) if np.isfinite(finish).any() else submit.max()
     ran = np.where(np.isfinite(start), np.where(np.isfinite(finish), finish, np.maximum(start, end)) - start, 0.0)
-    return RunResult(
+    busy_gpu_s = float((ran * gpus).sum())
+    result = RunResult(
         submit_s=submit,
         start_s=start,
         finish_s=finish,
         duration_s=finish - start,
         num_gpus=gpus,
+        gpu_milli=np.full(n, 1000),
         gpu_type=np.where(np.isfinite(start), 0, -1),
         user=np.zeros(n, dtype=int) if user is None else np.asarray(user),
         priority=np.zeros(n),
-        gpus=tuple(np.arange(g) for g in gpus),
+        deadline_s=np.full(n, np.inf),
+        waited_s=start - submit,
+        ran_s=finish - start,
+        preemptions=np.zeros(n, np.int32),
+        kills=np.zeros(n, np.int32),
+        alloc=np.concatenate([np.arange(g) for g in gpus]),
+        alloc_at=np.cumsum(gpus) - gpus,
         makespan_s=float(end - submit.min()),
-        busy_gpu_s=float((ran * gpus).sum()),
+        busy_gpu_s=busy_gpu_s,
+        pool_busy_gpu_s=np.array([busy_gpu_s]),
         cluster=CLUSTER,
         decisions=2 * n,
         workload_hash="0",
         rules_hash="0",
     )
+    return replace(result, **{name: np.asarray(column) for name, column in columns.items()})
 
 
 def random_run(rng: np.random.Generator, slow: float, jobs: int = 40) -> RunResult:

@@ -117,13 +117,15 @@ def _workload(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) ->
 
 
 def _rules(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) -> dict[str, Any]:
-    outages = tuple(
+    outages: tuple[tuple[int, float, float], ...] = tuple(
         (rnd.randrange(cluster.num_nodes), from_s, from_s + length)
         for from_s, length in (
             (rnd.randint(0, 15), rnd.choice((1, 1, 2, 3, 5, 8, math.inf))) for _ in range(rnd.randint(1, 5))
         )
     )
+    outages = outages if rnd.random() >= 0.6 else ()
     mtbf_s = _some(rnd, None, 5.0, 20.0, 60.0)
+    endless = mtbf_s is not None and any(to_s == math.inf for _, _, to_s in outages)
     return {
         "placement": placement,
         "window": _some(rnd, None, 1, 2, 3, 5),
@@ -133,7 +135,7 @@ def _rules(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) -> di
         "round_s": _some(rnd, None, 1.0, 2.5, 4.0, often=0.2),
         "mtbf_s": mtbf_s,
         "mttr_s": rnd.choice((2.0, 10.0)),
-        "outages": outages if rnd.random() >= 0.6 else (),
+        "outages": outages,
         "checkpoint_interval_s": _some(rnd, None, 1.0, 0.75, 3.0, often=0.5),
         "seed": rnd.randint(0, 1000),
         "estimates": _some(rnd, "true", "stated"),
@@ -141,8 +143,8 @@ def _rules(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) -> di
         "locality_slowdown": _some(rnd, 1.0, 1.25, 2.0),
         "straggler_share": _some(rnd, 0.0, 0.3, 1.0),
         "straggler_slowdown": _some(rnd, 1.0, 1.5, 2.0, often=0.7),
-        # Where nodes fail at random a job may never get through: those episodes are cut.
-        "horizon_factor": _some(rnd, None if mtbf_s in (None, 60.0) else 20.0, 0.5, 2.0),
+        # Where nodes fail often, or for ever, a job may never get through: those episodes are cut.
+        "horizon_factor": _some(rnd, 20.0 if endless or (mtbf_s or 60.0) < 60.0 else None, 0.5, 2.0),
         "max_steps": _some(rnd, None, 1, 4, 12, often=0.15),
         "debug": rnd.random() >= 0.8,
     }

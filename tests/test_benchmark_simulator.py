@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import simulator as benchmark
+from benchmarks.logs import RUNS, log_of
 from benchmarks.peers.python_env import PythonEnv
 from benchmarks.peers.simpy_env import SimpyEnv
 from benchmarks.peers.simpy_fifo import fifo_starts
@@ -68,7 +69,7 @@ def test_recorded_actions_are_whole_episodes() -> None:
 
 
 def test_simpy_fifo_starts_every_job_when_ours_does() -> None:
-    log = benchmark.log_of(2_000, 64)
+    log = log_of(2_000, 64)
     # Whole seconds: SimPy adds up differences of times, which is exact for them alone.
     workload = Workload.build(np.floor(log.submit_s), np.ceil(log.duration_s), log.num_gpus)
     cluster = ClusterSpec((NodeGroup("gpu", 8, 8),))
@@ -84,7 +85,7 @@ def test_benchmark_prints_one_json_object(repository: Path) -> None:
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert set(printed) == {"machine", "figures"}
-    assert len(printed["figures"]) == 7
+    assert len(printed["figures"]) == 4 + len(RUNS) + 5
     for figure in printed["figures"]:
         assert set(figure) == {"name", "unit", "ours", "peer", "peer_name", "ratio"}
         assert figure["ratio"] == pytest.approx(figure["ours"] / figure["peer"])

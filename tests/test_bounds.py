@@ -127,6 +127,15 @@ def test_both_models_agree_on_whole_times(goal: str, seed: int, n: int) -> None:
     assert values[0] == pytest.approx(values[1], rel=1e-9)
 
 
+def test_whole_seconds_over_days_take_the_ordering_model() -> None:
+    """As in most logs: whole numbers, but too many of them for one variable each."""
+    workload = Workload.build([0, 7, 11], [400_009, 300_007, 500_009], [3, 2, 2])
+    cluster = ClusterSpec.of(v100=4)
+    found = optimum(workload, cluster)
+    assert found.certified and found.wall_s < 5
+    assert found.objective_s == brute_force(workload, cluster, "total_jct")
+
+
 @GOALS
 def test_eight_jobs_of_arbitrary_length(goal: str) -> None:
     workload = random_workload(5, 8)
@@ -306,15 +315,16 @@ def test_the_single_machine_second_by_second(jobs: list[tuple[int, int]], by_rem
         ready = [j for j in range(len(work)) if release[j] <= second and left[j] > 0]
         if ready:
             key = left if by_remaining else work
-            # A tie goes to the job that has run already, which is what a heap does whose root only gets smaller.
             job = min(ready, key=lambda j: key[j])
             left[job] -= 1
             busy[job].append(second + 0.5)
             if left[job] == 0:
                 finish[job] = second + 1
-    assert found.finish_s.sum() == pytest.approx(finish.sum())
-    mean_busy = [np.mean(b) if b else found.finish_s[j] for j, b in enumerate(busy)]
-    if not by_remaining:
+    # However ties are broken, these sums are the same: each rule minimises its own.
+    if by_remaining:
+        assert found.finish_s.sum() == pytest.approx(finish.sum())
+    else:
+        mean_busy = [np.mean(b) if b else found.finish_s[j] for j, b in enumerate(busy)]
         assert found.mean_busy_s.sum() == pytest.approx(sum(mean_busy))
     assert (np.diff(found.period) >= 0).all() and found.period[0] == 0
     boundary = np.flatnonzero(np.diff(found.period)) + 1
@@ -324,7 +334,7 @@ def test_the_single_machine_second_by_second(jobs: list[tuple[int, int]], by_rem
 
 def test_bounds_are_near_the_optimum() -> None:
     """Half of the optima are at most 20 % above the bound of their total JCT, 10 % above that of their makespan."""
-    ratios = {"total_jct": [], "makespan": []}
+    ratios: dict[str, list[float]] = {"total_jct": [], "makespan": []}
     for seed in range(25):
         workload = random_workload(seed, 5)
         bounds = lower_bounds(workload, TWO_TYPES)

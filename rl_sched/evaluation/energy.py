@@ -58,10 +58,13 @@ def electricity_cost_usd(result: RunResult, tariff: Tariff, parts: Segments | No
     Args:
         result: Of the run.
         tariff: ``Rules.tariff``; types that it does not name, and has no ``*`` for, cost nothing.
-        parts: Segments of the run; needed where prices depend on the hour and jobs were interrupted.
+        parts: Segments of the run.
+
+    Returns:
+        Dollars; nan where prices depend on the hour, jobs were interrupted and there are no segments to tell when.
 
     Raises:
-        ConfigError: The tariff names a type that the cluster does not know, or the segments are missing.
+        ConfigError: The tariff names a type that the cluster does not know.
     """
     cluster, prices = result.cluster, dict(tariff)
     check_tariff(tariff, cluster)
@@ -69,14 +72,19 @@ def electricity_cost_usd(result: RunResult, tariff: Tariff, parts: Segments | No
     by_hour = np.array([np.resize(prices.get(name, prices.get("*", (0.0,))), _HOURS) for name in names])  # (P, 24)
     if (by_hour == by_hour[:, :1]).all():
         return float(pool_energy_kwh(result) @ by_hour[:, 0])
+    from rl_sched.evaluation import timeline  # the log's kinds come with the kernels' compiler: only when needed
+
+    if parts is None:
+        if not timeline.one_segment_each(result):
+            return float("nan")
+        parts = timeline.segments(result)
     return float((_hourly_energy_kwh(result, parts) * by_hour).sum())
 
 
-def _hourly_energy_kwh(result: RunResult, parts: Segments | None) -> np.ndarray:
+def _hourly_energy_kwh(result: RunResult, parts: Segments) -> np.ndarray:
     """(P, 24) energy by hour of the day."""
-    from rl_sched.evaluation import timeline  # the log's kinds come with the kernels' compiler: only when needed
+    from rl_sched.evaluation import timeline
 
-    parts = timeline.segments(result) if parts is None else parts
     idle_w, busy_w = _watts(result.cluster)
     whole = _hours_of_day(timeline.end_of(result)) - _hours_of_day(float(result.submit_s[0]))  # (24,)
     held = (_hours_of_day(parts.end_s) - _hours_of_day(parts.start_s)) * parts.busy_gpus[:, None]  # (k, 24)

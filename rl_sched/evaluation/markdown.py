@@ -134,10 +134,18 @@ def metrics_table(s: ScenarioReport) -> list[str]:
         "makespan_s": ("makespan (s)", seconds),
         "utilisation_frac": ("utilisation %", lambda v: _number(100 * v, ".1f")),
         "jain_user_frac": ("Jain (users)", lambda v: _number(v, ".3f")),
+        "p95_finish_time_fairness": ("p95 rho", lambda v: _number(v, ".2f")),
+        "deadline_miss_frac": ("deadlines missed %", lambda v: _number(100 * v, ".1f")),
+        "energy_kwh": ("energy (kWh)", lambda v: _number(v, ",.4g")),
+        "gpu_cost_usd": ("GPU cost ($)", lambda v: _number(v, ",.4g")),
         "noop_share_frac": ("no-op %", lambda v: _number(100 * v, ".1f")),
+        "num_preemptions": ("preemptions / run", lambda v: _number(v, "g")),
+        "num_kills": ("kills / run", lambda v: _number(v, "g")),
+        "num_illegal_actions": ("illegal actions / run", lambda v: _number(v, "g")),
         "num_unfinished": ("unfinished / run", lambda v: _number(v, "g")),
     }
-    present = [m for m in columns if any(m in r.means for r in s.rows)]
+    rare = ("num_preemptions", "num_kills", "num_illegal_actions")
+    present = [m for m in columns if any((r.means.get(m) if m in rare else m in r.means) for r in s.rows)]
     rows = [[_name(r), *(columns[m][1](r.means.get(m, math.nan)) for m in present)] for r in s.rows]
     return markdown_table(["policy", *(columns[m][0] for m in present)], rows)
 

@@ -76,7 +76,7 @@ def run_metrics(result: RunResult, rules: Rules | None = None, parts: Segments |
     Args:
         result: Of the run.
         rules: Its rules; they hold the electricity tariff.
-        parts: Its segments; needed by hourly tariffs where jobs were interrupted.
+        parts: Its segments; without them the cost of interrupted jobs under an hourly tariff is nan.
 
     Returns:
         ``mean_jct_s, median_jct_s, p95_jct_s, p99_jct_s, mean_wait_s`` (all time in the queue),

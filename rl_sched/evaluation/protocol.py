@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rl_sched.config import ExperimentConfig
     from rl_sched.scenarios.base import Scenario
     from rl_sched.sim.result import RunResult
+    from rl_sched.sim.rules import Rules
     from rl_sched.workload import Workload
 
 Row = tuple[str, str, int, int, str, float]
@@ -43,6 +44,9 @@ SJF = "sjf_backfill"
 #: Suffix of a rule with parameters fitted to the scenario.
 TUNED = "_tuned"
 CDF_METRIC = "jct_cdf_frac@"
+#: Actions of a learned policy that could not be carried out; must be 0.
+ILLEGAL_METRIC = "num_illegal_actions"
+_ILLEGAL = "illegal"  # in the environment's statistics of an episode
 
 
 @runtime_checkable
@@ -102,6 +106,7 @@ def run_rows(
     train_seed: int,
     seeds: Sequence[int],
     extra: Extra | None = None,
+    rules: Rules | None = None,
 ) -> list[Row]:
     """Tidy rows (tuples in the order of ``COLUMNS``) of one policy's runs, one run a seed.
 
@@ -113,10 +118,11 @@ def run_rows(
         policy, scenario, train_seed: Labels of all rows.
         seeds: The workloads.
         extra: Further metrics: name -> one value a seed.
+        rules: Of the runs; they hold the electricity tariff.
     """
     rows: list[Row] = []
     for i, (seed, result) in enumerate(zip(seeds, results, strict=True)):
-        metrics = run_metrics(result) | {name: float(values[i]) for name, values in (extra or {}).items()}
+        metrics = run_metrics(result, rules) | {name: float(values[i]) for name, values in (extra or {}).items()}
         rows += [(policy, scenario, train_seed, int(seed), metric, value) for metric, value in metrics.items()]
     cdf = np.mean([jct_cdf(result) for result in results], axis=0)
     # The tails where nothing happens are left out.
@@ -130,6 +136,8 @@ def run_rows(
 def _run_learned(policy: EpisodePolicy, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[RunResult], Extra]:
     played = policy.play_episodes(scenario, list(seeds))
     extra = {scenario.objective: [row[scenario.objective] for _, row in played]} if _own_objective(scenario) else {}
+    if all(_ILLEGAL in row for _, row in played):
+        extra[ILLEGAL_METRIC] = [float(row[_ILLEGAL]) for _, row in played]
     return [result for result, _ in played], extra
 
 
@@ -138,10 +146,11 @@ def _run_rule(
 ) -> tuple[list[RunResult], Extra]:
     from rl_sched.sim.simulator import simulate  # compiles kernels: only when something is run
 
+    legal = {ILLEGAL_METRIC: np.zeros(len(seeds))}  # a rule that asks for the impossible ends the evaluation
     if _own_objective(scenario):
         results, returns = play(policy, scenario, seeds)
-        return results, {scenario.objective: returns}
-    return [simulate(policy, w, scenario.cluster, scenario.rules) for w in workloads], {}
+        return results, {scenario.objective: returns, **legal}
+    return [simulate(policy, w, scenario.cluster, scenario.rules) for w in workloads], legal
 
 
 def _own_objective(scenario: Scenario) -> bool:
@@ -192,7 +201,7 @@ def evaluate(
                     f"All policies must face the same workloads; {name!r} faced another one for seed {seed}. "
                     f"Check that it was built for scenario {scenario.name!r}."
                 )
-        rows += run_rows(results, name, scenario.name, train_seed, seeds, extra)
+        rows += run_rows(results, name, scenario.name, train_seed, seeds, extra, scenario.rules)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

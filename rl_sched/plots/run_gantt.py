@@ -53,7 +53,9 @@ def too_large(result: RunResult, log: LogPart) -> str | None:
     """Why the run cannot be shown; None if it can."""
     gpus, starts = result.cluster.num_gpus, int((log.rows["gpus"] > 0).sum())
     if gpus > MAX_GPUS or starts > MAX_SEGMENTS:
-        return f"a Gantt chart shows at most {MAX_GPUS} GPUs and {MAX_SEGMENTS:,} segments; here are {gpus} and {starts:,}"
+        return (
+            f"a Gantt chart shows at most {MAX_GPUS} GPUs and {MAX_SEGMENTS:,} segments; here are {gpus} and {starts:,}"
+        )
     return None
 
 

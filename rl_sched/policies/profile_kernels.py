@@ -13,6 +13,10 @@ import numpy as np
 from rl_sched.sim.jit import helper, routine
 
 
+#: Durations are told apart by powers of two: range ``b`` holds those of 2 ** (b - 1) s or more, range 0 all.
+RANGES = 40
+
+
 class Gpus(NamedTuple):
     """What is known of the G GPUs."""
 
@@ -31,6 +35,8 @@ class Profile(NamedTuple):
     release: np.ndarray  # (T,) s until the first GPU that is held is expected to be free; inf = never
     until: np.ndarray  # (T, S + 1) s for which 0, 1, ... GPUs stay free from now on, see ``measure``
     measured: np.ndarray  # (T,) bool: ``until`` holds
+    known: np.ndarray  # (T, S + 1) bool: the row of ``bound`` holds
+    bound: np.ndarray  # (T, S + 1, RANGES) s before which no gang of 0, 1, ... GPUs and such a duration can start
 
 
 def new_profile(pool_gpus: np.ndarray, reservations: int) -> Profile:
@@ -45,6 +51,8 @@ def new_profile(pool_gpus: np.ndarray, reservations: int) -> Profile:
         release=np.empty(pools),
         until=np.empty((pools, largest + 1)),
         measured=np.empty(pools, np.bool_),
+        known=np.empty((pools, largest + 1), np.bool_),
+        bound=np.empty((pools, largest + 1, RANGES)),
     )
 
 
@@ -72,6 +80,8 @@ def build(p, gpus):
     for t in range(len(p.steps)):
         p.at[t, 0], p.free[t, 0], p.steps[t] = 0.0, 0, 1
         p.idle[t], p.release[t], p.measured[t] = 0, np.inf, False
+        for g in range(p.known.shape[1]):
+            p.known[t, g] = False
     for g in range(len(gpus.pool)):
         t, left = gpus.pool[g], gpus.remaining[g]
         if not gpus.held[g]:
@@ -110,14 +120,45 @@ def _step_at(p, t, time):
     return low
 
 
+@helper
+def _range_of(duration):
+    """The last range that holds this duration."""
+    return min(max(int(np.floor(np.log2(max(duration, 0.5)))) + 1, 0), RANGES - 1)
+
+
+@routine
+def _lower_bound(p, t, gang, duration):
+    """What earlier searches of this decision tell about the start: reservations only take."""
+    bound = 0.0
+    if not p.known[t, gang]:
+        for b in range(RANGES):
+            p.bound[t, gang, b] = 0.0
+        p.known[t, gang] = True
+    for b in range(_range_of(duration) + 1):
+        bound = max(bound, p.bound[t, gang, b])
+    return bound
+
+
 @routine
 def earliest(p, t, gang, duration, after):
-    """The first time from ``after`` on from which ``gang`` GPUs are free for ``duration``; inf = never."""
-    if after == np.inf:
-        return np.inf
+    """The first time from which ``gang`` GPUs are free for ``duration``; inf = never.
+
+    ``after`` is the earliest that comes into question: for gangs of one size on one pool the same time throughout a
+    decision.
+    """
+    start = max(after, _lower_bound(p, t, gang, duration))
+    if start < np.inf:
+        start = _search(p, t, gang, duration, start)
+    beyond = _range_of(duration) + 1  # durations of that range are longer
+    if beyond < RANGES:
+        p.bound[t, gang, beyond] = max(p.bound[t, gang, beyond], start)
+    return start
+
+
+@routine
+def _search(p, t, gang, duration, start):
     n = p.steps[t]
-    k = _step_at(p, t, after)
-    start = after
+    k = _step_at(p, t, start)
     while True:
         while k < n and p.free[t, k] < gang:
             k += 1

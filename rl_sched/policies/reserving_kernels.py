@@ -127,7 +127,7 @@ def choose_in_record(
     depth, shortest_first,
     job, gang, submit, duration, feasible, vc, by_submission, reserved,
     pool, held, remaining,
-    at, free, steps, idle, release, until, measured,
+    at, free, steps, idle, release, until, measured, known, bound,
 ):  # fmt: skip
     """The decision in record ``e``: (job, pool), (-1, -1) to wait, (OVER, -1) at the end.
 
@@ -148,7 +148,7 @@ def choose_in_record(
         pool[g] = r.type
         held[g] = r.job != IDLE
         remaining[g] = max(r.end_s - now, 0.0) if r.job != IDLE else 0.0
-    p = Profile(at, free, steps, idle, release, until, measured)
+    p = Profile(at, free, steps, idle, release, until, measured, known, bound)
     row, kind = _choose(q, n, Gpus(pool, held, remaining), p, depth, shortest_first)
     return (q.job[row] if row >= 0 else -1), kind
 
@@ -158,9 +158,9 @@ def choose_once(
     n, depth, shortest_first,
     job, gang, submit, duration, feasible, vc, by_submission, reserved,
     pool, held, remaining,
-    at, free, steps, idle, release, until, measured,
+    at, free, steps, idle, release, until, measured, known, bound,
 ):  # fmt: skip
     """The decision on filled arrays, for Python callers: (row, pool) or (-1, -1); arguments as above."""
     q = Queue(job, gang, submit, duration, feasible, vc, by_submission, reserved)
-    p = Profile(at, free, steps, idle, release, until, measured)
+    p = Profile(at, free, steps, idle, release, until, measured, known, bound)
     return _choose(q, n, Gpus(pool, held, remaining), p, depth, shortest_first)

@@ -65,7 +65,7 @@ def pop(s, e):
         pos = 0
         child = 1
         while child + 1 < n:
-            child += 1 - np.int64(_before(s.heap[e, np.uint64(child)], s.heap[e, np.uint64(child + 1)]))
+            child += 1 - int(_before(s.heap[e, np.uint64(child)], s.heap[e, np.uint64(child + 1)]))
             _copy_event(s.heap[e, np.uint64(pos)], s.heap[e, np.uint64(child)])
             pos = child
             child = 2 * pos + 1

@@ -2,7 +2,9 @@
 
 ``nrt`` is numba's reference counting: with it every access to an array inside a tuple costs two atomic operations,
 three quarters of the kernels' time. The kernels allocate nothing (scratch is passed in), so it is switched off.
-Helpers are inlined by LLVM, since handing a tuple of a dozen arrays to a real call is slow too.
+Helpers are inlined by LLVM, since handing a tuple of a dozen arrays to a real call is slow too. And no kernel counts
+an index from the end: numba's code for negative ones, at every access, costs a fifth of the time, so that our functions
+are compiled without it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,11 @@ from typing import Any
 
 import numba
 from numba import njit
+from numba.core import types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import NativeLowering
+from numba.np import arrayobj
 
 Compiled = Callable[..., Any]
 
@@ -52,17 +59,57 @@ def _cache_folder(module_file: str) -> str:
     return str(Path(base) / f"kernels-{digest.hexdigest()[:12]}")
 
 
+_wrapping_index = arrayobj.fix_integer_index
+_lowering_ours = False
+
+
+def _plain_index(context: Any, builder: Any, idxty: Any, idx: Any, size: Any) -> Any:
+    """In place of numba's function of the same signature: in our own functions an index is taken as it is."""
+    if not _lowering_ours:
+        return _wrapping_index(context, builder, idxty, idx, size)
+    return context.cast(builder, idx, idxty, types.intp if idxty.signed else types.uintp)
+
+
+arrayobj.fix_integer_index = _plain_index
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(NativeLowering):
+    """Numba's last pass, with the flag of ``_plain_index`` set."""
+
+    _name = "rl_sched_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        global _lowering_ours
+        _lowering_ours = True
+        try:
+            return bool(super().run_pass(state))
+        finally:
+            _lowering_ours = False
+
+
+class _Compiler(CompilerBase):
+    """Numba's compiler with our last pass."""
+
+    def define_pipelines(self) -> list[Any]:
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        position = [p for p, _ in manager.passes].index(NativeLowering)
+        manager.passes[position] = (_Lowering, manager.passes[position][1])
+        manager.finalize()
+        return [manager]
+
+
 def helper(function: Compiled) -> Compiled:
     """A function called by kernels only; inlined."""
-    return njit(_nrt=False, forceinline=True, error_model="numpy")(function)
+    return njit(_nrt=False, forceinline=True, error_model="numpy", pipeline_class=_Compiler)(function)
 
 
 def routine(function: Compiled) -> Compiled:
     """A large function called by kernels; not inlined."""
-    return njit(_nrt=False, error_model="numpy")(function)
+    return njit(_nrt=False, error_model="numpy", pipeline_class=_Compiler)(function)
 
 
 def kernel(function: Compiled) -> Compiled:
     """A function called from Python; its machine code is cached on disk."""
     numba.config.CACHE_DIR = _cache_folder(function.__code__.co_filename)
-    return njit(_nrt=False, cache=True, error_model="numpy")(function)
+    return njit(_nrt=False, cache=True, error_model="numpy", pipeline_class=_Compiler)(function)

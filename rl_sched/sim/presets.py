@@ -72,10 +72,9 @@ def rules_from(data: Mapping[str, Any], where: str = "") -> Rules:
         ConfigError: An unknown field, or a value that is not of its kind.
     """
     prefix = f"{where}." if where else ""
-    tables = {name: read for name, read in _TABLES.items() if name in data}
-    rest = {key: value for key, value in data.items() if key not in tables}
-    rules = config.build(Rules, rest, where)
-    return dataclasses.replace(rules, **{name: read(data[name], prefix + name) for name, read in tables.items()})
+    rest = {key: value for key, value in data.items() if key not in _TABLES}
+    tables: dict[str, Any] = {name: read(data[name], prefix + name) for name, read in _TABLES.items() if name in data}
+    return dataclasses.replace(config.build(Rules, rest, where), **tables)
 
 
 def read_outages(path: str | Path) -> list[list[float]]:

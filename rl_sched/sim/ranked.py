@@ -15,6 +15,10 @@ from rl_sched.sim.record import WAITING, State, Views
 from rl_sched.sim.watching import BEGIN, END, Watch, play_in_slices
 
 
+#: Decisions of the first slice: some milliseconds, since each costs less than a microsecond.
+FIRST_SLICE = 4096
+
+
 @helper
 def _before(entries, base, a, b):
     """Does the head of class ``a`` come before that of ``b``?"""
@@ -109,4 +113,4 @@ def run_ranked(state: State, e: int, rank: np.ndarray, *, strict: bool, watch: W
     def play(mark: int, budget: int) -> int:
         return int(_run(*state.views, e, rank, strict, entries, base, length, mark, budget))
 
-    play_in_slices(play, state, e, watch)
+    play_in_slices(play, state, e, watch, budget=FIRST_SLICE)

@@ -123,6 +123,11 @@ class Rules:
         for node, down_s, up_s in self.outages:
             if not 0 <= down_s <= up_s or not math.isfinite(down_s):
                 raise ConfigError(f"An outage lasts from s >= 0 to s >= that; node {node} has {down_s} to {up_s}.")
+        if self.mtbf_s and self.horizon_factor is None and any(up_s == math.inf for _, _, up_s in self.outages):
+            raise ConfigError(
+                "Outages without end together with mtbf_s need a horizon_factor: a gang that fits nowhere any more "
+                "would wait for ever. Give the outages an end, or set horizon_factor."
+            )
         for name, prices in self.tariff:
             if len(prices) not in (1, 24) or not all(0 <= price < math.inf for price in prices):
                 raise ConfigError(f"tariff of {name!r} must be 1 or 24 prices >= 0 ($/kWh); it is {prices}.")

@@ -75,9 +75,14 @@ class Watch:
         return LogPart(np.concatenate([p.rows for p in self._parts]), np.concatenate([p.gpus for p in self._parts]))
 
 
-def play_in_slices(play: Callable[[int, int], int], state: State, e: int, watch: Watch | None) -> None:
-    """Calls ``play(mark, budget)`` until it returns ``END``; ``mark`` is what it returned last, ``BEGIN`` at first."""
-    mark, budget = BEGIN, 256
+def play_in_slices(
+    play: Callable[[int, int], int], state: State, e: int, watch: Watch | None, *, budget: int = 64
+) -> None:
+    """Calls ``play(mark, budget)`` until it returns ``END``; ``mark`` is what it returned last, ``BEGIN`` at first.
+
+    ``budget`` is that of the first slice; from then on it follows the clock.
+    """
+    mark = BEGIN
     while mark != END:
         began_s = time.perf_counter()
         mark = play(mark, budget)

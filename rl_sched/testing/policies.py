@@ -44,6 +44,10 @@ def _with(workload: Workload, **columns: Any) -> Workload:
     return Workload.build(w.submit_s, w.duration_s, w.num_gpus, **{**kept, **columns})
 
 
+#: No small world takes so many; a policy that goes on deciding without letting time pass does.
+MAX_DECISIONS = 10_000
+
+
 class World(NamedTuple):
     """One small simulation."""
 
@@ -164,6 +168,7 @@ class PolicyConformance:
         simulator = Simulator(cluster, replace(rules, debug=True))
         snapshot, player = simulator.reset(workload), player_of(policy, world)
         while not simulator.done:
+            assert snapshot.decision < MAX_DECISIONS, f"still deciding at t = {snapshot.now_s} s"
             snapshot = simulator.step(player.decide(snapshot))
         result = simulator.result()
         assert result.num_unfinished == 0

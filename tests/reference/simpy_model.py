@@ -104,6 +104,7 @@ class Model:
     arrived: int = 0
     done: int = 0
     decisions: int = 0
+    turns: int = 0  # of the policy; it decides several times in each
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -120,7 +121,7 @@ class Model:
         if self.rules.horizon_factor is not None:
             work = sum(job.fastest_s * job.demand for job in self.jobs)
             self.horizon_s = self.jobs[-1].submit_s + self.rules.horizon_factor * work / len(self.cluster.gpus)
-        self._happened = self._begun = False
+        self._happened = False
         self._until_s = INF
         self._tickets = 0
         self._log_ahead = 0  # entries of the log that are still to happen
@@ -349,7 +350,7 @@ class Model:
 
     def _happen(self) -> None:
         self._happened = True
-        if self._begun and self.rules.dispatch == "one_start_per_event":
+        if self.turns and self.rules.dispatch == "one_start_per_event":
             self._ask(self.now_s, AT_ONCE)
         else:
             self._ask(self.now_s)
@@ -377,7 +378,7 @@ class Model:
         self._happened, self._until_s = False, INF
         self.over = self.now_s >= self.horizon_s
         if not self.over and (self.rules.dispatch == "one_start_per_event" or self._has_choice()):
-            self._begun = True
+            self.turns += 1
             self._decide()
         nothing_ahead = not (self.running or self.arrived < len(self.jobs) or self.rules.mtbf_s or self._log_ahead)
         self.over = self.over or (nothing_ahead and self._until_s == INF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.reference.simpy_model import Decision, Model, Preempt, Start, Wait
 
@@ -49,16 +49,16 @@ class PreemptiveOrder:
 
     key: Key
     until_s: Callable[[Model], float]
-    _plan: list[Decision] | None = None
+    _turn: int = 0
+    _plan: list[Decision] = field(default_factory=list)
 
     def __call__(self, model: Model) -> Decision:
-        if self._plan is None:
-            self._plan = self._walk(model)
+        if self._turn != model.turns:
+            self._turn, self._plan = model.turns, self._walk(model)
         while self._plan:
             decision = self._plan.pop(0)
             if not isinstance(decision, Start) or model.fits(*decision):
                 return decision
-        self._plan = None
         return Wait(self.until_s(model))
 
     def _walk(self, model: Model) -> list[Decision]:

@@ -14,7 +14,7 @@ from rl_sched.policies.bounds.instance import Instance, Schedule
 from rl_sched.policies.bounds.lower import lower_bounds
 from rl_sched.policies.bounds.objectives import Objective
 from rl_sched.policies.bounds.ordering import OrderingModel
-from rl_sched.policies.bounds.time_indexed import TimeIndexedModel, starts
+from rl_sched.policies.bounds.time_indexed import TimeIndexedModel, num_starts
 from rl_sched.workload import Workload
 
 #: An objective within this of its bound, relative, is called optimal.
@@ -103,7 +103,7 @@ def _model(instance: Instance, goal: Objective, upper: float) -> tuple[OrderingM
     if (times == np.floor(times)).all():
         unit = float(np.gcd.reduce(times.astype(np.int64)))
         whole = _scaled(instance, zero, unit)
-        if len(starts(whole, goal, upper / unit)[0]) <= _MAX_STARTS:
+        if num_starts(whole, goal, upper / unit) <= _MAX_STARTS:
             return TimeIndexedModel(whole, goal, upper / unit), unit
     unit = float(instance.shortest_s.mean())
     return OrderingModel(_scaled(instance, zero, unit), goal, upper / unit), unit

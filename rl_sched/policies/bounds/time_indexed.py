@@ -27,7 +27,7 @@ class TimeIndexedModel:
         """
         self.instance = instance
         self.program = program = Program()
-        job, self.pool, self.time = starts(instance, objective, upper)
+        job, self.pool, self.time = _starts(instance, objective, upper)
         submit, length = instance.submit_s, instance.duration_s[job, self.pool]
         finish = self.time + length
         self.offset = objective.offset(submit)
@@ -51,13 +51,21 @@ class TimeIndexedModel:
         return np.argsort(self.time[chosen], kind="stable"), self.pool[chosen]
 
 
-def starts(instance: Instance, objective: Objective, upper: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Job, pool and time of every start that a schedule of at most the value ``upper`` may contain, job by job."""
-    latest = objective.latest_finish(instance.submit_s, instance.shortest_s, upper)
-    jobs, pools, times = [], [], []
-    for j, p in zip(*np.nonzero(np.isfinite(instance.duration_s)), strict=True):
-        possible = np.arange(instance.submit_s[j], np.floor(latest[j] + 1e-6) - instance.duration_s[j, p] + 1)
-        jobs.append(np.full(len(possible), j))
-        pools.append(np.full(len(possible), p))
-        times.append(possible)
-    return np.concatenate(jobs), np.concatenate(pools), np.concatenate(times)
+def num_starts(instance: Instance, objective: Objective, upper: float) -> int:
+    """How many starts a schedule of at most the value ``upper`` may contain: the size of the program."""
+    return int(_windows(instance, objective, upper)[2].sum())
+
+
+def _starts(instance: Instance, objective: Objective, upper: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Job, pool and time of each of them, job by job."""
+    job, pool, count = _windows(instance, objective, upper)
+    times = [instance.submit_s[j] + np.arange(k) for j, k in zip(job, count, strict=True)]
+    return np.repeat(job, count), np.repeat(pool, count), np.concatenate(times)
+
+
+def _windows(instance: Instance, objective: Objective, upper: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Job, pool and number of starts of each pair that may be; the first start is the job's submission."""
+    job, pool = np.nonzero(np.isfinite(instance.duration_s))
+    latest = np.floor(objective.latest_finish(instance.submit_s, instance.shortest_s, upper) + 1e-6)
+    count = latest[job] - instance.duration_s[job, pool] - instance.submit_s[job] + 1
+    return job, pool, np.maximum(count, 0).astype(np.int64)

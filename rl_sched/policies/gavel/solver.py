@@ -78,10 +78,6 @@ class AllocationSolver:
             self._highs.setOptionValue(name, value)
         self._basis: _Basis | None = None
 
-    def forget(self) -> None:
-        """Drops the last basis: the next call starts from scratch."""
-        self._basis = None
-
     def max_min(self, rate: np.ndarray, active: ActiveJobs, choice: Choice = Choice.CORNER) -> Allocation:
         """The allocation whose least rate is largest.
 
