@@ -41,6 +41,7 @@ HOMES = {
     "ray": {"rl", "sweeps"},
     "optuna": {"sweeps"},
     "mlflow": {"tracking"},
+    "highspy": {"policies"},
     "matplotlib": {"plots"},
     "plotly": {"plots"},
     "fastapi": {"dashboard"},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rl_sched.config import EnvConfig
 from rl_sched.envs.actions import encode
 from rl_sched.envs.vector import SchedulingVectorEnv
+from rl_sched.errors import ConfigError
 from rl_sched.evaluation.tuning import RulePlayer, tune
 from rl_sched.policies import POLICIES
 from rl_sched.scenarios import SCENARIOS
@@ -95,3 +98,32 @@ def test_tuning_improves_a_rule_on_train_and_says_so() -> None:
     assert tuned.candidates == 25
     assert set(tuned.params) == {"duration", "gang", "area", "waiting", "speed"}
     assert tuned.val.mean() <= tuned.default_val.mean()
+
+
+def test_a_scenario_under_other_rules() -> None:
+    name = "default mtbf_s:5e3 placement:best_fit restart_s:[[1,7.5],[8,30]]"
+    varied, plain = SCENARIOS.create(name), SCENARIOS.create("default")
+    assert name in SCENARIOS and varied.name == name
+    assert varied.rules == replace(plain.rules, mtbf_s=5000.0, placement="best_fit", restart_s=((1, 7.5), (8, 30.0)))
+    assert varied.workload(1).content_hash() == plain.workload(1).content_hash()
+    # It is played like any other: nodes fail, so jobs take longer.
+    slow, fast = (
+        simulate(POLICIES.create("min_min"), s.workload(2), s.cluster, s.rules).jct_s.mean() for s in (varied, plain)
+    )
+    assert slow > fast
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("defalt mtbf_s:3", "Unknown scenario 'defalt'"),
+        ("default mtbf:3", "Unknown key .*mtbf.*Did you mean 'mtbf_s'"),
+        ("default mtbf_s", "has no colon"),
+        ("default mtbf_s:fast", "must be a number"),
+        ("default restart_s:[[1,2,3]]", "must be a list of 2"),
+        ("default mtbf_s:[", "cannot be read"),
+    ],
+)
+def test_wrong_changes_are_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SCENARIOS.create(name)

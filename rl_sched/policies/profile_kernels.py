@@ -12,8 +12,7 @@ import numpy as np
 
 from rl_sched.sim.jit import helper, routine
 
-
-#: Durations are told apart by powers of two: range ``b`` holds those of 2 ** (b - 1) s or more, range 0 all.
+#: Ranges of durations: range ``b`` holds those of 2 ** (b - 1) s or more, range 0 all.
 RANGES = 40
 
 
@@ -36,7 +35,7 @@ class Profile(NamedTuple):
     until: np.ndarray  # (T, S + 1) s for which 0, 1, ... GPUs stay free from now on, see ``measure``
     measured: np.ndarray  # (T,) bool: ``until`` holds
     known: np.ndarray  # (T, S + 1) bool: the row of ``bound`` holds
-    bound: np.ndarray  # (T, S + 1, RANGES) s before which no gang of 0, 1, ... GPUs and such a duration can start
+    bound: np.ndarray  # (T, S + 1, RANGES) s before which a gang of 0, 1, ... GPUs for such a time cannot start
 
 
 def new_profile(pool_gpus: np.ndarray, reservations: int) -> Profile:
@@ -123,12 +122,15 @@ def _step_at(p, t, time):
 @helper
 def _range_of(duration):
     """The last range that holds this duration."""
-    return min(max(int(np.floor(np.log2(max(duration, 0.5)))) + 1, 0), RANGES - 1)
+    power = int(np.floor(np.log2(max(duration, 0.5))))
+    if 2.0**power > duration:  # the logarithm has been rounded up, or the duration is below 0.5
+        power -= 1
+    return min(max(power + 1, 0), RANGES - 1)
 
 
 @routine
 def _lower_bound(p, t, gang, duration):
-    """What earlier searches of this decision tell about the start: reservations only take."""
+    """What earlier searches of this decision tell about the start; reservations only take."""
     bound = 0.0
     if not p.known[t, gang]:
         for b in range(RANGES):

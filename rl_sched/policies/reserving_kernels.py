@@ -76,17 +76,23 @@ def _pool_beside(q, p, i):
 
 
 @helper
-def _shortest_s(q, i):
-    best = np.inf
-    for t in range(q.duration.shape[1]):
-        best = min(best, q.duration[i, t])
+def _fastest_pool(q, i):
+    best = 0
+    for t in range(1, q.duration.shape[1]):
+        if q.duration[i, t] < q.duration[i, best]:
+            best = t
     return best
 
 
 @routine
 def _choose(q, n, gpus, p, depth, shortest_first):
     """(row, pool) of the job to start now; (-1, -1) = wait."""
+    if n == 0:
+        return -1, -1
     _sort_by_submission(q, n)
+    first = q.order[0]
+    if q.feasible[first, _fastest_pool(q, first)]:  # no plan can be better
+        return first, _fastest_pool(q, first)
     build(p, gpus)
     for v in range(len(q.reserved)):
         q.reserved[v] = 0
@@ -103,8 +109,9 @@ def _choose(q, n, gpus, p, depth, shortest_first):
             if t >= 0:
                 if not shortest_first:
                     return i, t
-                if _shortest_s(q, i) < shortest:
-                    row, kind, shortest = i, t, _shortest_s(q, i)
+                needs = q.duration[i, _fastest_pool(q, i)]
+                if needs < shortest:
+                    row, kind, shortest = i, t, needs
             continue
         best, begin, finish = -1, 0.0, np.inf
         for t in range(q.duration.shape[1]):

@@ -1,8 +1,11 @@
-"""The SCENARIOS table: workload x cluster x rules x objective under one name, with TRAIN, VAL and REPORT seeds."""
+"""The SCENARIOS table: workload x cluster x rules x objective under one name, with TRAIN, VAL and REPORT seeds.
 
-from rl_sched.registry import Registry
+Any scenario under other rules: ``SCENARIOS.create("default estimate_noise:1.0")``, wherever a scenario is named.
+"""
 
-SCENARIOS = Registry(
+from rl_sched.scenarios.table import ScenarioTable
+
+SCENARIOS = ScenarioTable(
     "scenario",
     {
         "default": "rl_sched.scenarios.default:default",
