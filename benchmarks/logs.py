@@ -84,9 +84,9 @@ class Cost(NamedTuple):
 
 def cost_of(run: Run, workload: Workload) -> Cost:
     """Plays a workload to its end inside the kernel."""
-    policy = POLICIES.create(run.policy)
+    policy, cluster, rules = POLICIES.create(run.policy), run.cluster, run.rules
     start = time.process_time()
-    state = state_for(workload, run.cluster, run.rules)
+    state = state_for(workload, cluster, rules)
     loaded = time.process_time()
     policy.run_compiled(state, 0, workload)
     end = time.process_time()

@@ -128,7 +128,7 @@ def read_log(path: Path) -> RunLog:
     """Reads a log.
 
     Raises:
-        ConfigError: The file is missing or is not a log of this version.
+        ConfigError: The file is missing, is not a log of this version, or its rules have been changed.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -146,6 +146,9 @@ def read_log(path: Path) -> RunLog:
             f"{path} must be an event log of version {_VERSION} (simulate --log); its version is "
             f"{meta.get('version', 'not given')}. Simulate again."
         )
+    outcome = Outcome(**meta["outcome"])
+    if config.content_id(meta["rules"]) != outcome.rules_hash:
+        raise ConfigError(f"{path} must hold the rules that were simulated; it holds others. Simulate again.")
     about = meta["workload"]
     before = about["classes"] + about["jobs"]
     return RunLog(
@@ -156,7 +159,7 @@ def read_log(path: Path) -> RunLog:
         rules=rules_from(meta["rules"], f"{path}: rules"),
         seed=meta["seed"],
         events=_read_events(table.slice(before)),
-        outcome=Outcome(**meta["outcome"]),
+        outcome=outcome,
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rl_sched import config
 from rl_sched.cluster import ClusterSpec
 from rl_sched.config import content_id
 from rl_sched.provenance import package_hash
@@ -68,7 +69,8 @@ def first_difference(one: RunResult, other: RunResult) -> str | None:
 
 def _bytes(value: object) -> bytes:
     if isinstance(value, ClusterSpec):
-        return content_id(value).encode()
+        # Whole numbers may stand for floats in a cluster made in Python, but not in one that was read.
+        return content_id(config.build(ClusterSpec, config.to_dict(value))).encode()
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "f":
             value = np.where(np.isnan(value), np.nan, value)  # one nan for all

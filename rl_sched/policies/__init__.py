@@ -37,5 +37,10 @@ POLICIES = Registry(
         "best_fit": "rl_sched.policies.best_fit:BestFit",
         "min_min": "rl_sched.policies.min_min:MinMin",
         "index": "rl_sched.policies.index:Index",
+        "max_min_fairness": "rl_sched.policies.gavel.policies:MaxMinFairness",
+        "finish_time_fairness": "rl_sched.policies.gavel.policies:FinishTimeFairness",
+        "min_makespan": "rl_sched.policies.gavel.policies:MinMakespan",
+        "gavel_fifo": "rl_sched.policies.gavel.policies:GavelFifo",
+        "allox": "rl_sched.policies.allox:AlloX",
     },
 )

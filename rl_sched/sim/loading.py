@@ -133,6 +133,8 @@ def load(state: State, e: int, workload: Workload, dur: np.ndarray, table: Class
     jobs["work"][:n] = dur.min(axis=1) * workload.gpu_demand
     jobs["alloc"][:n] = np.cumsum(workload.num_gpus) - workload.num_gpus
     v.dur[e, :n] = dur
+    # Nothing reads these before a job has arrived or started, but touching their pages now keeps it out of the run.
+    v.order[e] = v.alloc[e] = -1
     if not rules.plain:
         v.life["visible"][e, :n] = visible_factors(workload, rules)
     if rules.tie_order == "heapq":

@@ -14,7 +14,6 @@ from rl_sched.sim.kernels import class_fits, complete, cut, decide, fastest_type
 from rl_sched.sim.record import WAITING, State, Views
 from rl_sched.sim.watching import BEGIN, END, Watch, play_in_slices
 
-
 #: Decisions of the first slice: some milliseconds, since each costs less than a microsecond.
 FIRST_SLICE = 4096
 
@@ -37,21 +36,29 @@ def _is_first(s, e, entries, base, length, c):
 
 
 @helper
+def _in_one_heap(s, e, strict):
+    """A strict order without virtual clusters only ever looks at the first of all jobs: no heap per class is needed."""
+    return strict and s.classes[e, 0].vc < 0
+
+
+@helper
+def _add(s, e, rank, entries, base, length, strict, job):
+    c = 0 if _in_one_heap(s, e, strict) else s.jobs[e, job].klass
+    heap_push(entries, base[c], length[c], rank[job], s.jobs[e, job].seq, job)
+    length[c] += 1
+
+
+@helper
 def _choose(s, e, entries, base, length, strict):
     """Class whose head is to be started now; -1 = wait."""
+    if _in_one_heap(s, e, strict):
+        return 0 if length[0] > 0 and class_fits(s, e, s.jobs[e, entries[0].job].klass) else -1
     best = -1
     for c in range(s.head[e].num_classes):
         if length[c] > 0 and (best < 0 or _before(entries, base, c, best)) and class_fits(s, e, c):
             if not strict or _is_first(s, e, entries, base, length, c):
                 best = c
     return best
-
-
-@helper
-def _add(s, e, rank, entries, base, length, job):
-    j = s.jobs[e, job]
-    heap_push(entries, base[j.klass], length[j.klass], rank[job], j.seq, job)
-    length[j.klass] += 1
 
 
 @kernel
@@ -76,14 +83,14 @@ def _run(
         limit = h.num_arrived if h.plain == 0 else h.num_running + h.num_done + h.window_len
         known = admitted
         while admitted < limit:
-            _add(s, e, rank, entries, base, length, s.order[e, admitted])
+            _add(s, e, rank, entries, base, length, strict, s.order[e, admitted])
             admitted += 1
         while h.changed >= 0:
             job = h.changed
             h.changed = s.life[e, job].link
             # One that arrived and came back between two decisions cannot be: it must have been started.
             if s.jobs[e, job].state == WAITING and s.jobs[e, job].seq >= known:
-                _add(s, e, rank, entries, base, length, job)
+                _add(s, e, rank, entries, base, length, strict, job)
         c = _choose(s, e, entries, base, length, strict)
         job, kind = -1, -1
         if c >= 0:

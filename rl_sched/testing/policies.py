@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,8 +83,8 @@ def _failures(seed: int) -> World:
 
 
 def _outage(seed: int) -> World:
-    """All GPUs of one type are out of order for long."""
-    rules = Rules(outages=((0, 10.0, 400.0), (1, 20.0, 600.0), (2, 20.0, 300.0), (3, 0.0, 500.0)))
+    """All GPUs of one type are out of order for long, some for ever; large gangs can run on the last type alone."""
+    rules = Rules(outages=((0, 10.0, math.inf), (1, 20.0, 600.0), (2, 20.0, 300.0), (3, 0.0, 500.0), (7, 40.0, 200.0)))
     return World(NODES, small_workload(seed, 24), rules)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import ConfigError
 from rl_sched.policies.gavel import allocation
-from rl_sched.policies.gavel.player import Claims, RoundPlayer
+from rl_sched.policies.gavel.player import Manner, RoundPlayer
+from rl_sched.policies.gavel.shares import Claims
 from rl_sched.policies.gavel.solver import Choice
 from rl_sched.registry import did_you_mean
 from rl_sched.sim.rules import Rules
@@ -20,11 +21,17 @@ from rl_sched.workload import Workload
 
 @dataclass(frozen=True)
 class SharedInRounds(ABC):
-    """Jobs take turns so that each gets its share of the time on each pool. See ``gavel.player``.
+    """Jobs take turns so that each gets its share of the time on each pool.
+
+    Shares are made at a *reset*: when jobs have come or gone, or GPUs in service have changed, and ``min_reset_s`` have
+    passed since the last one or nothing runs; in each virtual cluster by itself. In a *round* those jobs run that are
+    furthest behind their shares (``rounds.pick_round``); a job that stays on its pool runs on without a break. With
+    preemption, rounds begin where those of the rules do, or where these have none every ``round_s`` seconds; between
+    them, and without preemption, what is idle goes to waiting jobs by the same order, and no running job is disturbed.
 
     Attributes:
-        min_reset_s: Shares are made anew at most this often, unless nothing runs. A job that comes in between has no
-            share yet and may only take what is left over.
+        min_reset_s: Time between two resets at least. A job that comes in between has no share yet and does not run
+            before the next one.
         round_s: Length of the rounds where the rules have none.
 
     Raises:
@@ -35,8 +42,6 @@ class SharedInRounds(ABC):
     round_s: float = 360.0
 
     preemptive: ClassVar[bool] = True
-    weighted: ClassVar[bool] = False
-    fill: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.min_reset_s >= 0:
@@ -50,24 +55,33 @@ class SharedInRounds(ABC):
 
     def player(self, workload: Workload, cluster: ClusterSpec, rules: Rules) -> RoundPlayer:
         """What decides during one run."""
-        return RoundPlayer(self, workload, cluster, rules)
+        return RoundPlayer(self.share, self._manner(), workload, cluster, rules)
+
+    def _manner(self) -> Manner:
+        return Manner(self.min_reset_s, self.round_s, fill=False, backfill=False, weighted=False)
 
 
 @dataclass(frozen=True)
 class LinearProgram(SharedInRounds):
-    """Shares that are the optimum of a linear program.
+    """Shares that are the optimum of a linear program. Jobs may also run where they have no share, if GPUs are left.
 
     Attributes:
         choice: Which optimum: a name of ``gavel.solver.Choice``.
+        backfill: A job that has no share yet may take what is left over, too. Not so in the published program: there it
+            waits for the next reset.
     """
 
     choice: str = Choice.CENTRE.value
+    backfill: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         known = [choice.value for choice in Choice]
         if self.choice not in known:
             raise ConfigError(f"Unknown choice {self.choice!r}. {did_you_mean(self.choice, known)}")
+
+    def _manner(self) -> Manner:
+        return super()._manner()._replace(fill=True, backfill=self.backfill)
 
 
 @dataclass(frozen=True)
@@ -78,10 +92,13 @@ class MaxMinFairness(LinearProgram):
         weighted: A job's priority, which must be above 0, is the weight of its share.
     """
 
-    weighted: bool = False  # type: ignore[misc]  # a parameter here, a constant of the others
+    weighted: bool = False
 
     def share(self, claims: Claims) -> np.ndarray:
         return allocation.max_min_fairness(claims.active, claims.solver, Choice(self.choice)).time_frac
+
+    def _manner(self) -> Manner:
+        return super()._manner()._replace(weighted=self.weighted)
 
 
 @dataclass(frozen=True)
@@ -111,16 +128,14 @@ class GavelFifo(SharedInRounds):
     left blocks all behind it. Nobody else runs, so that GPUs may be idle until the next reset.
     """
 
-    fill: ClassVar[bool] = False
-
     def share(self, claims: Claims) -> np.ndarray:
         active = claims.active
         left = active.gpus.copy()
         share = np.zeros(active.throughput.shape)
-        stays = np.flatnonzero(claims.pool >= 0)
-        np.subtract.at(left, claims.pool[stays], active.gang[stays])
-        share[stays, claims.pool[stays]] = 1.0
-        for row in np.flatnonzero(claims.pool < 0).tolist():
+        stays = np.flatnonzero(claims.stays_on >= 0)
+        np.subtract.at(left, claims.stays_on[stays], active.gang[stays])
+        share[stays, claims.stays_on[stays]] = 1.0
+        for row in np.flatnonzero(claims.stays_on < 0).tolist():
             enough = left >= active.gang[row]
             if not enough.any():
                 break
