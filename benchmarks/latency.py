@@ -1,15 +1,18 @@
 """How long policies take for a decision: ``python -m benchmarks.latency [--json] [--policy NAME ...]``.
 
-Wall-clock time of ``decide`` in Python, p50 and p99, for every registered policy with 1,000 and 10,000 waiting jobs on
-1,024 GPUs of 3 types, all of them busy but for those that a job has just given back: what a scheduler in front of a
-real cluster would wait for. Planners decide through their players, whose making is not counted; preemptive policies
-are asked under rules with preemption.
+Wall-clock time of ``decide`` in Python for every registered policy with 1,000 and 10,000 waiting jobs on 1,024 GPUs of
+3 types, all of them busy but for those that a job has just given back: what a scheduler in front of a real cluster
+would wait for. p50 and p99 are over moments of the simulation; of the decisions of one moment the slowest counts, since
+some policies plan them all with the first. Planners decide through their players, whose making is not counted;
+preemptive policies are asked under rules with preemption.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
+import signal
 import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -34,13 +37,13 @@ class Sizes(NamedTuple):
     """How much is measured."""
 
     waiting: tuple[int, ...] = (1_000, 10_000)
-    decisions: int = 100  #: of each policy, one after the other
+    moments: int = 100  #: at which each policy is asked, one after the other
     limit_s: float = 60.0  #: for all decisions of one policy
 
 
-#: Fewer decisions than this say nothing about a p99.
-LEAST_DECISIONS = 30
-QUICK = Sizes(waiting=(60,), decisions=LEAST_DECISIONS)
+#: Fewer moments than this say nothing about a p99.
+LEAST_MOMENTS = 30
+QUICK = Sizes(waiting=(60,), moments=LEAST_MOMENTS)
 
 
 def jobs(count: int) -> Workload:
@@ -86,33 +89,41 @@ class Scene(NamedTuple):
         return policy
 
 
-def _decide(scene: Scene, name: str, decisions: int, pipe: Connection) -> None:
-    """Sends the seconds that each of a number of successive decisions takes."""
+def _decide(scene: Scene, name: str, moments: int, pipe: Connection) -> None:
+    """Sends the time and the seconds of every decision until the policy has been asked at so many moments."""
     snapshot, player = scene.snapshot, scene.player(name)
-    for _ in range(decisions):
+    last_s = snapshot.now_s
+    while moments > 0:
         start = time.perf_counter()
         decision = player.decide(snapshot)
-        pipe.send(time.perf_counter() - start)
+        pipe.send((snapshot.now_s, time.perf_counter() - start))
         snapshot = scene.simulator.step(decision)
+        moments -= snapshot.now_s > last_s
+        last_s = snapshot.now_s
 
 
 def latencies_s(scene: Scene, name: str, sizes: Sizes) -> np.ndarray:
-    """Seconds of up to ``sizes.decisions`` decisions, as many as are made within the limit."""
+    """Seconds of the slowest decision of up to ``sizes.moments`` moments, as many as are over within the limit.
+
+    Raises:
+        RuntimeError: The policy failed; what it raised has been printed.
+    """
     context = multiprocessing.get_context("fork")  # the scene is inherited, and what does not come back can be ended
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_decide, args=(scene, name, sizes.decisions, sender))
+    child = context.Process(target=_decide, args=(scene, name, sizes.moments, sender))
     child.start()
     sender.close()
-    took: list[float] = []
+    slowest: dict[float, float] = {}
     until = time.monotonic() + sizes.limit_s
-    while len(took) < sizes.decisions and receiver.poll(max(until - time.monotonic(), 0.0)):
-        try:
-            took.append(receiver.recv())
-        except EOFError:
-            raise RuntimeError(f"The policy {name!r} failed after {len(took)} decisions; see above.") from None
-    child.kill()
+    with contextlib.suppress(EOFError):
+        while receiver.poll(max(until - time.monotonic(), 0.0)):
+            now_s, took_s = receiver.recv()
+            slowest[now_s] = max(took_s, slowest.get(now_s, 0.0))
+        child.kill()
     child.join()
-    return np.array(took)
+    if child.exitcode not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"The policy {name!r} failed at moment {len(slowest)}; what it raised is printed above.")
+    return np.array(list(slowest.values()))
 
 
 def figures_of(scene: Scene, name: str, waiting: int, sizes: Sizes) -> list[dict[str, Any]]:
@@ -120,8 +131,8 @@ def figures_of(scene: Scene, name: str, waiting: int, sizes: Sizes) -> list[dict
     took_s = latencies_s(scene, name, sizes)
     title = f"{name}, {waiting:,} waiting jobs"
     alone = {"peer": None, "peer_name": None, "ratio": None}
-    if len(took_s) < LEAST_DECISIONS:
-        title += f": skipped, {len(took_s)} of {LEAST_DECISIONS} decisions within {sizes.limit_s:g} s"
+    if len(took_s) < LEAST_MOMENTS:
+        title += f": skipped, {len(took_s)} of {LEAST_MOMENTS} moments within {sizes.limit_s:g} s"
         return [{"name": title, "unit": "ms", "ours": None, **alone}]
     p50, p99 = (float(1e3 * q) for q in np.percentile(took_s, [50, 99]))
     return [{"name": f"{title}, {q}", "unit": "ms", "ours": ms, **alone} for q, ms in (("p50", p50), ("p99", p99))]

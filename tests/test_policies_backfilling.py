@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_sched.cluster import ClusterSpec, NodeGroup
-from rl_sched.errors import ConfigError
+from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.policies import POLICIES
+from rl_sched.policies.record_player import play_record
+from rl_sched.sim.loading import state_for
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import simulate
+from rl_sched.sim.watching import Watch
 from rl_sched.workload import Workload
 from tests.reference import backfilling
 from tests.reference.simpy_backfilling import reserving
@@ -107,6 +110,22 @@ def test_a_share_of_a_gpu_starts_beside_a_reservation_that_it_does_not_put_off()
             gpu_milli=[400, 1000, 1000, 400],
         )  # fmt: skip
         assert starts("easy", workload, ClusterSpec.of(gpu=gpus))[3] == start_s
+
+
+def test_both_doors_write_the_same_log() -> None:
+    logs = []
+    for compiled in DOORS:
+        watch = Watch(record=True)
+        simulate(POLICIES.create("easy"), PAIR, FOUR, compiled=compiled, watch=watch)
+        logs.append([column.tobytes() for column in watch.log()])
+    assert logs[0] == logs[1]
+    assert len(logs[0][0]) > 0
+
+
+def test_a_compiled_rule_may_not_wait_for_ever() -> None:
+    state = state_for(Workload.build([0], [1.0], [1]), FOUR, Rules())
+    with pytest.raises(SimulationError, match="was refused"):
+        play_record(lambda: (-1, -1), state, 0, None)
 
 
 @st.composite

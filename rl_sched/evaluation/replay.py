@@ -145,7 +145,7 @@ class _Player:
         """GPU numbers of the last segments, and where those of each job begin."""
         gangs = self.log.workload.num_gpus
         at = np.cumsum(gangs) - gangs
-        alloc = np.zeros(int(gangs.sum()), np.int32)
+        alloc = np.full(int(gangs.sum()), -1, np.int32)  # -1: of a job that never started
         first = np.array(self.first_gpus)
         started = np.flatnonzero(first >= 0)
         # Slot k of a job's list is GPU k from the first one of its last start.

@@ -1,7 +1,6 @@
 """Preemptive orders: SRTF, LAS and Tiresias, from Python and inside the kernel.
 
-docs/simulator.md, "Preemptive orders", says what they do at every decision. Without preemption in the rules they
-are rankings of the waiting jobs with backfill.
+docs/simulator.md, "Preemptive orders", says what they do.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import ConfigError
 from rl_sched.sim.preemptive import LAS, QUANTUM_TOLERANCE, SRTF, TIRESIAS, run_preemptive
 from rl_sched.sim.record import State
@@ -44,48 +44,78 @@ class PreemptiveOrder(ABC):
         """When the order may change although nothing happens."""
         return np.inf
 
-    def decide(self, snapshot: Snapshot) -> Decision:
-        running = snapshot.running
-        lost, chosen = self._walk(snapshot)
-        if lost >= 0:
-            return Preempt(int(running.job[lost]))
-        for row, pool in chosen:
-            if snapshot.feasible[row, pool]:
-                return Start(int(snapshot.job[row]), pool)
-        return Wait(self.until_s(snapshot))
+    def player(self, workload: Workload, cluster: ClusterSpec, rules: Rules) -> OrderPlayer:
+        """What carries the order out during one run."""
+        return OrderPlayer(self)
 
-    def _walk(self, snapshot: Snapshot) -> tuple[int, list[tuple[int, int]]]:
-        """First running job that loses its GPUs (-1: none), and (row, pool) of the waiting jobs that get quota."""
+    def walk(self, snapshot: Snapshot) -> list[Decision]:
+        """All decisions of this time: who is preempted, and who is to start then if it fits."""
         running = snapshot.running
         quota = snapshot.type_gpus * WHOLE_GPU
         waiting_need = snapshot.num_gpus * snapshot.gpu_milli
         running_need = running.num_gpus * running.gpu_milli
         n = len(snapshot.job)
+        lost: list[Decision] = []
+        chosen: list[Decision] = []
         keys = np.concatenate([self.waiting_keys(snapshot), self.running_keys(snapshot)])
-        # Jobs started at this very time stay in front of those they have just been preferred to.
-        tie = np.concatenate([np.ones(n), np.where(running.segment_s == snapshot.now_s, 0.0, 2.0)])
-        chosen: list[tuple[int, int]] = []
-        for k in np.lexsort((tie, keys)).tolist():
+        for k in np.argsort(keys, kind="stable").tolist():
             if k < n:
-                able = np.isfinite(snapshot.duration_s[k]) & (quota >= waiting_need[k])
-                if able.any():
-                    pool = int(np.where(able, snapshot.duration_s[k], np.inf).argmin())
+                pool = _fastest(snapshot.duration_s[k], quota >= waiting_need[k])
+                if pool >= 0:
                     quota[pool] -= waiting_need[k]
-                    chosen.append((k, pool))
+                    chosen.append(Start(int(snapshot.job[k]), pool))
                 continue
             job = k - n
             if quota[running.pool[job]] >= running_need[job]:
                 quota[running.pool[job]] -= running_need[job]
-            elif snapshot.preemptive:
-                return job, chosen
-        return -1, chosen
+            else:
+                lost.append(Preempt(int(running.job[job])))
+        return lost + chosen
+
+    def first_that_fits(self, snapshot: Snapshot) -> Decision:
+        """The decision without preemption: the waiting job of the lowest key that fits, on its fastest pool."""
+        for k in np.argsort(self.waiting_keys(snapshot), kind="stable").tolist():
+            pool = _fastest(snapshot.duration_s[k], snapshot.feasible[k])
+            if pool >= 0:
+                return Start(int(snapshot.job[k]), pool)
+        return Wait()
+
+
+def _fastest(duration_s: np.ndarray, able: np.ndarray) -> int:
+    """The pool of the least time among those that are able; -1 if there is none. Both (P,)."""
+    able = able & np.isfinite(duration_s)
+    return int(np.where(able, duration_s, np.inf).argmin()) if able.any() else -1
+
+
+class OrderPlayer:
+    """Carries out a preemptive order: all decisions of one time follow from one walk through the jobs.
+
+    A walk after each decision would look at keys that the decision itself has changed (restart costs, slower nodes),
+    and two jobs could take each other's GPUs for ever.
+    """
+
+    def __init__(self, order: PreemptiveOrder) -> None:
+        self._order = order
+        self._plan: list[Decision] | None = None
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        if not snapshot.preemptive:
+            return self._order.first_that_fits(snapshot)
+        if self._plan is None:
+            self._plan = self._order.walk(snapshot)
+        while self._plan:
+            decision = self._plan.pop(0)
+            if not isinstance(decision, Start) or snapshot.feasible[snapshot.job == decision.job, decision.gpu_type]:
+                return decision
+        self._plan = None
+        return Wait(self._order.until_s(snapshot))
 
     def can_compile(self, rules: Rules) -> bool:
         """The kernel walks through all jobs, so it knows no window."""
         return rules.preemption and rules.window is None
 
     def run_compiled(self, state: State, e: int, workload: Workload, watch: Watch | None = None) -> None:
-        run_preemptive(state, e, self.order, self.quantum, watch=watch)
+        run_preemptive(state, e, self._order.order, self._order.quantum, watch=watch)
 
 
 @dataclass(frozen=True)
@@ -132,7 +162,7 @@ class LeastAttainedService(PreemptiveOrder):
         return (snapshot.running.before_s - snapshot.running.segment_s) + snapshot.now_s
 
     def until_s(self, snapshot: Snapshot) -> float:
-        return snapshot.now_s + self.quantum_s if self.quantum_s and len(snapshot.job) else np.inf
+        return snapshot.now_s + self.quantum_s if self.quantum_s and snapshot.num_waiting else np.inf
 
 
 @dataclass(frozen=True)

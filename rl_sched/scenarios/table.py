@@ -1,4 +1,4 @@
-"""The table of scenarios, which also knows each of them under other rules: ``default mtbf_s:3600 placement:best_fit``."""
+"""The table of scenarios, and each of them under other rules: ``default mtbf_s:3600 placement:best_fit``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from rl_sched import config
 from rl_sched.errors import ConfigError
 from rl_sched.registry import Registry
-from rl_sched.sim.rules import Rules
+from rl_sched.sim.presets import rules_from
 
 
 class ScenarioTable(Registry):
@@ -47,4 +47,4 @@ class ScenarioTable(Registry):
                 rules[rule] = yaml.safe_load(value)
             except yaml.YAMLError:
                 raise ConfigError(f"The value of {rule!r} in {name!r} cannot be read; it is {value!r}.") from None
-        return replace(scenario, name=name, rules=config.build(Rules, rules, where=f"rules of {base!r}"))
+        return replace(scenario, name=name, rules=rules_from(rules, where=f"rules of {base!r}"))

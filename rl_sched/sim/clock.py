@@ -50,7 +50,8 @@ def move_clock(s, e, time):
 def _advance_plain(s, e):
     """Moves the clock to the next event time and handles all events of that time; False if there is none.
 
-    Or to the time at which the policy wants to be asked, if that comes before. In a ``one_start`` world exactly one event is handled; with ``heapq_ties`` arrivals lie in the heap too.
+    It stops earlier where the policy wants to be asked before. In a ``one_start`` world exactly one event is handled;
+    with ``heapq_ties`` arrivals lie in the heap too.
     """
     head = s.head[e]
     single = head.one_start == 1

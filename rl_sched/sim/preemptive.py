@@ -236,6 +236,8 @@ def _drop_preempted(s, e, order, quantum, runs, n, entries, base, length):
         preempt(s, e, job)
         s.head[e].changed = s.life[e, job].link  # the loop knows
         _add_waiting(s, e, order, quantum, entries, base, length, job)
+        if cut(s, e):
+            break
     return kept
 
 
@@ -307,6 +309,8 @@ def _run(
         if lost > 0:
             n = _drop_preempted(s, e, ranking, quantum, runs, n, entries, base, length)
         for i in range(picked):
+            if cut(s, e):
+                return END
             p = picks[i]
             if fits(s, e, p.type, s.classes[e, p.klass]):
                 h.decisions += 1
@@ -316,6 +320,8 @@ def _run(
             else:
                 heap_push(entries, base[p.klass], length[p.klass], p.key, p.seq, p.job)
                 length[p.klass] += 1
+        if cut(s, e):
+            return END
         h.until_s = _next_look_s(s, e, ranking, quantum, runs, n)
         h.decisions += 1
         pass_time(s, e, True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +22,7 @@ PRESETS = Registry(
 )
 _YAML = (".yaml", ".yml")
 _OUTAGE_COLUMNS = ("node", "down_s", "up_s")
-_PREEMPTION = "preemption"
+_PREEMPTION, _RESTARTS, _TARIFF = "preemption", "restart_s", "tariff"
 
 
 def helios() -> Rules:
@@ -66,15 +64,22 @@ def read_rules(source: str = "default", overrides: Sequence[str] = (), **fields:
 def rules_from(data: Mapping[str, Any], where: str = "") -> Rules:
     """``Rules`` from plain data, strictly; the inverse of ``config.to_dict``.
 
-    ``restart_s`` and ``tariff`` may be mappings as well as lists of pairs, and a tariff one number.
+    ``restart_s`` and ``tariff`` may be mappings as well as lists of pairs, the prices of a tariff one number, and the
+    whole tariff too.
 
     Raises:
         ConfigError: An unknown field, or a value that is not of its kind.
     """
-    prefix = f"{where}." if where else ""
-    rest = {key: value for key, value in data.items() if key not in _TABLES}
-    tables: dict[str, Any] = {name: read(data[name], prefix + name) for name, read in _TABLES.items() if name in data}
-    return dataclasses.replace(config.build(Rules, rest, where), **tables)
+    plain = dict(data)
+    for name in (_RESTARTS, _TARIFF):
+        if isinstance(pairs := plain.get(name), Mapping):
+            plain[name] = list(pairs.items())
+    tariff = plain.get(_TARIFF)
+    if isinstance(tariff, (int, float)):
+        plain[_TARIFF] = [("*", [tariff])]
+    elif isinstance(tariff, (list, tuple)) and all(isinstance(row, (list, tuple)) for row in tariff):
+        plain[_TARIFF] = [[[cell] if isinstance(cell, (int, float)) else cell for cell in row] for row in tariff]
+    return config.build(Rules, plain, where)
 
 
 def read_outages(path: str | Path) -> list[list[float]]:
@@ -85,66 +90,30 @@ def read_outages(path: str | Path) -> list[list[float]]:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-            lines = range(2, len(rows) + 2)
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"The outages {str(path)!r} cannot be read ({why}). Check the path.") from None
     out = []
-    for line, row in zip(lines, rows, strict=True):
+    for line, row in rows:
         cells = [row.get(column) for column in _OUTAGE_COLUMNS]
         if None in cells:
             raise ConfigError(f"{path}, line {line}: outages need the columns {','.join(_OUTAGE_COLUMNS)}.")
         node, down, up = (str(cell).strip() for cell in cells)
-        out.append([_whole(node, f"{path}, line {line}: node"), _number(down, f"{path}, line {line}: down_s")])
-        out[-1].append(_number(up, f"{path}, line {line}: up_s") if up else math.inf)
+        where = f"{path}, line {line}"
+        out.append(
+            [
+                _cell(node, int, "a whole number", f"{where}: node"),
+                _cell(down, float, "a time in seconds", f"{where}: down_s"),
+                _cell(up or "inf", float, "a time in seconds, or empty", f"{where}: up_s"),
+            ]
+        )
     return out
 
 
-def _number(value: Any, path: str) -> float:
+def _cell(text: str, read: Callable[[str], float], rule: str, where: str) -> float:
     try:
-        if isinstance(value, bool):
-            raise ValueError
-        return float(value)
-    except (TypeError, ValueError):
-        raise ConfigError(f"{path} must be a number; it is {value!r}.") from None
-
-
-def _whole(value: Any, path: str) -> int:
-    number = _number(value, path)
-    if not number.is_integer():
-        raise ConfigError(f"{path} must be a whole number; it is {value!r}.")
-    return int(number)
-
-
-def _rows(value: Any, path: str, width: int, rule: str) -> list[Sequence[Any]]:
-    """A list of rows of ``width`` cells; a mapping is a list of pairs."""
-    rows = list(value.items()) if isinstance(value, Mapping) else value
-    ok = isinstance(rows, Sequence) and not isinstance(rows, str)
-    if not ok or not all(isinstance(row, (list, tuple)) and len(row) == width for row in rows):
-        raise ConfigError(f"{path} must be a list of {rule}; it is {value!r}.")
-    return list(rows)
-
-
-def _restarts(value: Any, path: str) -> tuple[tuple[int, float], ...]:
-    rows = _rows(value, path, 2, "pairs [largest gang, seconds], as [[1, 7], [8, 30]]")
-    return tuple((_whole(gang, path), _number(seconds, path)) for gang, seconds in rows)
-
-
-def _outages(value: Any, path: str) -> tuple[tuple[int, float, float], ...]:
-    rows = _rows(value, path, 3, "rows [node, from s, to s], as [[0, 3600, 7200], [3, 0, .inf]]")
-    return tuple((_whole(node, path), _number(down, path), _number(up, path)) for node, down, up in rows)
-
-
-def _tariff(value: Any, path: str) -> tuple[tuple[str, tuple[float, ...]], ...]:
-    if isinstance(value, (int, float)):
-        value = {"*": value}
-    rows = _rows(value, path, 2, "pairs [GPU type, $/kWh or 24 of them], or a mapping of these")
-    return tuple(
-        (str(name), tuple(_number(p, path) for p in (prices if isinstance(prices, (list, tuple)) else [prices])))
-        for name, prices in rows
-    )
-
-
-#: The fields that are tables, and how they are read.
-_TABLES = {"restart_s": _restarts, "outages": _outages, "tariff": _tariff}
+        return read(text)
+    except ValueError:
+        raise ConfigError(f"{where} must be {rule}; it is {text!r}.") from None

@@ -12,7 +12,7 @@ Policy = Callable[[Model], Decision]
 Key = Callable[[Model, int], tuple[float, ...]]
 
 
-def ranked(key: Callable[[Model, int], float], *, strict: bool) -> Policy:
+def ranked(key: Key, *, strict: bool) -> Policy:
     """Lowest key first, ties in order of the queue; strict = the first of each virtual cluster blocks the others."""
 
     def decide(model: Model) -> Decision:
@@ -30,17 +30,17 @@ def ranked(key: Callable[[Model, int], float], *, strict: bool) -> Policy:
     return decide
 
 
-def _submitted_s(model: Model, row: int) -> float:
-    return model.jobs[row].submit_s
+def _submitted_s(model: Model, row: int) -> tuple[float, ...]:
+    return (model.jobs[row].submit_s,)
 
 
-def _appears_to_take_s(model: Model, row: int) -> float:
-    return model.jobs[row].fastest_s * model.jobs[row].visible
+def _appears_to_take_s(model: Model, row: int) -> tuple[float, ...]:
+    return (model.jobs[row].fastest_s * model.jobs[row].visible,)
 
 
 @dataclass
 class PreemptiveOrder:
-    """Preempts and starts jobs so that those of the lowest keys run.
+    """Preempts and starts jobs so that those of the lowest keys run; without preemption, a ranking.
 
     Args:
         key: Of a job, waiting or running.
@@ -53,6 +53,8 @@ class PreemptiveOrder:
     _plan: list[Decision] = field(default_factory=list)
 
     def __call__(self, model: Model) -> Decision:
+        if not model.rules.preemption:
+            return ranked(self.key, strict=False)(model)
         if self._turn != model.turns:
             self._turn, self._plan = model.turns, self._walk(model)
         while self._plan:
@@ -71,7 +73,7 @@ class PreemptiveOrder:
                 pool = model.segment(row).pool
                 if quota[pool] >= need:
                     quota[pool] -= need
-                elif model.rules.preemption:
+                else:
                     preempts.append(Preempt(row))
                 continue
             times = [(model.appears_to_need_s(row, pool), pool) for pool in quota if quota[pool] >= need]

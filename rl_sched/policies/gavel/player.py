@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.cluster import ClusterSpec
+from rl_sched.errors import WorkloadError
 from rl_sched.policies.fifo import FifoBackfill
 from rl_sched.policies.gavel.ledger import Ledger
 from rl_sched.policies.gavel.live import LiveJobs
@@ -29,7 +30,11 @@ class Manner(NamedTuple):
 
 
 class RoundPlayer:
-    """Plays one policy on one workload. A plan is made once an instant, then carried out decision by decision."""
+    """Plays one policy on one workload. A plan is made once an instant, then carried out decision by decision.
+
+    Raises:
+        WorkloadError: Priorities shall be weights, and one is not above 0.
+    """
 
     def __init__(
         self, make: MakeShares, manner: Manner, workload: Workload, cluster: ClusterSpec, rules: Rules
@@ -42,7 +47,7 @@ class RoundPlayer:
         self._slowness = run_s / run_s.min(axis=1, keepdims=True)
         self._order = np.argsort(-cluster.pool_flops, kind="stable")
         self._ledger = Ledger(n, cluster.num_pools)
-        weight = workload.priority if manner.weighted else np.ones(n)
+        weight = _weights(workload) if manner.weighted else np.ones(n)
         vcs = np.unique(cluster.pool_vc)
         self._home = np.searchsorted(vcs, cluster.pool_vc[run_s.argmin(axis=1)])  # (n,) row of ``shares``
         self._shares = [
@@ -118,3 +123,14 @@ class RoundPlayer:
         enters = np.flatnonzero(moves & (chosen >= 0))
         enters = enters[np.argsort(live.need[enters], kind="stable")]  # taken from the end: the widest first
         self._enter = list(zip(job[enters].tolist(), chosen[enters].tolist(), strict=True))
+
+
+def _weights(workload: Workload) -> np.ndarray:
+    """(n,) the priorities."""
+    bad = np.flatnonzero(workload.priority <= 0)
+    if bad.size:
+        raise WorkloadError(
+            f"weighted=true needs a priority above 0 for every job; row {bad[0]} has {workload.priority[bad[0]]:g}. "
+            f"Mend the workload, or leave weighted at false."
+        )
+    return workload.priority
