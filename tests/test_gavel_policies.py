@@ -60,7 +60,7 @@ def test_max_min_fairness_is_within_the_bands(reference_dir: Path) -> None:
 
 @pytest.mark.parametrize("name", FIFOS)
 def test_fifo_is_near_gavel_s(reference_dir: Path, name: str) -> None:
-    """Mean JCT within 0.5 %, makespan within 0.5 %, four jobs of five end within two rounds of Gavel's finish, all in eight.
+    """Mean JCT and makespan within 0.5 %, four jobs of five end within two rounds of Gavel's finish and all in eight.
 
     Measured: mean JCT +0.10 % and -0.05 %, makespan -0.25 % and -0.06 %. What differs: rounds here begin at multiples
     of 360 s, where Gavel's are a little shorter, as whole steps fit into them, or much, if all their jobs end; so that

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.errors import ConfigError
+from rl_sched.evaluation import timeline
 from rl_sched.evaluation.comparison import compare
 from rl_sched.evaluation.report import build_report, write_report
 from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
 from rl_sched.plots.report_figures import draw_report
 from rl_sched.policies import POLICIES
+from rl_sched.sim.rules import Rules
+from rl_sched.sim.simulator import simulate
+from rl_sched.sim.watching import Watch
 from rl_sched.traces.synthetic import SyntheticTrace
+from rl_sched.workload import Workload
 from tests.evaluation_cases import ARMS, ablation, arm, costs, learning_curves
 
 PNG = b"\x89PNG"
+
+
+@functools.cache
+def run_figures() -> dict[str, tuple[tuple, dict]]:
+    """Arguments of the figures of single runs: preemptions, failures, shared GPUs."""
+    n = 40
+    workload = Workload.build(
+        [3 * i for i in range(n)], [5 + 13 * i % 47 for i in range(n)], [1 + i % 3 for i in range(n)],
+        gpu_milli=[(250, 1000, 1000, 500, 1000, 1000)[i % 6] for i in range(n)],
+    )  # fmt: skip
+    cluster = ClusterSpec((NodeGroup("v100", 2, 2), NodeGroup("k80", 1, 3)))
+    watch = Watch(record=True)
+    rules = Rules(preemption=True, restart_s=((1, 2.0),), outages=((0, 30.0, 50.0), (2, 100.0, 1e9)))
+    result = simulate(POLICIES.create("srtf"), workload, cluster, rules, watch=watch)
+    assert result.preemptions.sum() and result.kills.sum()
+    parts = timeline.segments(result, watch.log())
+    return {
+        "run_jct": (({"srtf": result, "fifo": result},), {}),
+        "run_timeline": (({"srtf": (result, parts)},), {}),
+        "run_gantt": ((result, watch.log()), {}),
+    }
 
 
 def arguments(name: str) -> tuple[tuple, dict]:
@@ -29,6 +57,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "jct_cdf": ((table, [arm("mlp", "off"), "min_min", "fifo"]), {}),
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
         **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
+        **run_figures(),
     }[name]
 
 
@@ -131,3 +160,29 @@ def test_rows_without_distributions_draw_no_cdf(tmp_path: Path) -> None:
     table = table[table["eval_seed"] != ALL_WORKLOADS]
     files = draw_report(build_report(table, title="t", resamples=100), table, None, tmp_path)
     assert [f.name for f in files] == ["intervals_default.png"]
+
+
+def test_a_gantt_chart_covers_the_busy_time_and_the_outages() -> None:
+    (result, log), _ = run_figures()["run_gantt"]
+    data = FIGURES.load("run_gantt").data(result, log)
+    assert sum(bar.gpus * bar.length_s for bar in data.bars) == pytest.approx(result.busy_gpu_s)
+    assert [(bar.gpu, bar.gpus, bar.start_s, bar.length_s) for bar in data.down] == [
+        (0, 2, 30.0, 20.0), (4, 3, 100.0, result.makespan_s - 100.0),
+    ]  # fmt: skip
+    assert data.node_first == [0, 2, 4] and data.pools == [("v100", 2.0), ("k80", 5.5)]
+    assert sum(bar.kind == 2 for bar in data.bars) >= result.preemptions.sum()
+    for bar in data.bars:  # a gang never reaches beyond the cluster, a sharer never beyond its GPU
+        assert 0 <= bar.gpu and bar.gpu + bar.gpus <= (data.num_gpus if bar.gpus >= 1 else int(bar.gpu) + 1)
+
+
+def test_the_timeline_adds_up() -> None:
+    ((runs,), _) = run_figures()["run_timeline"]
+    result, _ = runs["srtf"]
+    data = FIGURES.load("run_timeline").data(runs)
+    width_s = np.diff(data.edges_s)
+    (line,) = data.lines
+    assert (line.busy_frac * width_s).sum() * result.cluster.num_gpus == pytest.approx(result.busy_gpu_s)
+    assert (line.waiting * width_s).sum() == pytest.approx(result.waited_s.sum())
+    assert (line.running * width_s).sum() == pytest.approx(result.ran_s.sum())
+    kept = FIGURES.load("run_jct").data({"srtf": result}).lines[0]
+    assert kept.jct_s.tolist() == np.sort(result.jct_s).tolist() and kept.fraction[-1] == 1

@@ -228,23 +228,26 @@ def _check_lives(look: _Look) -> None:
 
 
 def _check_work(look: _Look, life: np.ndarray) -> None:
-    jobs, each, head, rules = look.jobs, look.each, look.head, look.rules
-    _, _, running, done = look.by_state
-    slowest = head["locality"] * (head["straggler_slowdown"] if rules.straggler_share else 1.0)
+    jobs, each, head = look.jobs, look.each, look.head
+    every, running = np.arange(len(jobs)), look.by_state[RUNNING]
+    done = jobs["state"] == DONE
     ratio = np.where(np.isfinite(look.dur), look.dur, 0.0) / look.fastest_s[:, None]
-    restart_s = look.classes["restart_s"][jobs["klass"]]
-    # In the segments before the present one the job cannot have worked faster than on its fastest pool, nor, if no
-    # failure destroyed its work, slower than on its slowest one with all slow-downs, restarts and tails.
-    worked_s = np.where(jobs["state"] == DONE, look.fastest_s, look.fastest_s - life["left_s"])
-    each(np.arange(len(jobs)), look.most(worked_s, life["attained_s"]), "a job has done more work than it has run")
-    extra_s = life["preemptions"] * restart_s + life["segments"] * head["tail_s"]
-    longest_s = worked_s * ratio.max(axis=1) * slowest + extra_s
-    lost = (life["kills"] == 0) & ~look.most(life["attained_s"], longest_s)
-    each(np.arange(len(jobs)), ~lost, "a job has lost work although no node failed under it")
+    slowest = np.where(jobs["gang"] > 1, head["locality"], 1.0)
+    slowest = slowest * (head["straggler_slowdown"] if head["straggler_share"] > 0 else 1.0)
+    # In the segments that have ended the job cannot have worked faster than on its fastest pool, nor, if no failure
+    # destroyed its work, slower than on its slowest one with all slow-downs, beside restart costs and tails.
+    worked_s = np.where(done, look.fastest_s, look.fastest_s - life["left_s"])
+    each(every, look.most(worked_s, life["attained_s"]), "a job has done more work than it has run")
+    paid_s = life["preemptions"] * look.classes["restart_s"][jobs["klass"]] - np.where(done, 0.0, life["overhead_s"])
+    tails_s = np.where(done | (life["left_s"] == 0), life["segments"] * head["tail_s"], 0.0)
+    longest_s = worked_s * ratio.max(axis=1) * slowest + paid_s + tails_s
+    kept = (life["kills"] > 0) | look.most(life["attained_s"], longest_s)
+    each(every, kept, "a job has lost work or restart cost although no node failed under it")
     # The present segment is as long as the work that is left, on this pool.
-    run_s = jobs["finish_s"][running] - life["segment_s"][running] - life["overhead_s"][running] - head["tail_s"]
+    held_s = jobs["finish_s"][running] - life["segment_s"][running]
+    run_s = held_s - life["overhead_s"][running] - head["tail_s"]
     least_s = life["left_s"][running] * ratio[running, jobs["type"][running]]
-    fits = look.most(least_s, run_s) & look.most(run_s, least_s * slowest)
+    fits = look.most(least_s, run_s) & look.most(run_s, least_s * slowest[running])
     each(running, fits, "a running job's segment is not as long as its work")
     speed = life["speed"][running] * run_s
     each(running, look.close(speed, life["left_s"][running]), "a running job's speed does not finish its work")
