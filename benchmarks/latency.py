@@ -23,7 +23,7 @@ from benchmarks.report import emit
 from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.policies import POLICIES
 from rl_sched.sim.rules import Rules
-from rl_sched.sim.simulator import Planner, Policy, Simulator
+from rl_sched.sim.simulator import Policy, Simulator, player_of
 from rl_sched.sim.snapshot import Snapshot
 from rl_sched.workload import Workload
 
@@ -83,10 +83,7 @@ class Scene(NamedTuple):
 
     def player(self, name: str) -> Policy:
         """The policy, or its player."""
-        policy = POLICIES.create(name)
-        if isinstance(policy, Planner):
-            return policy.player(self.workload, CLUSTER, self.simulator.rules)
-        return policy
+        return player_of(POLICIES.create(name), self.workload, CLUSTER, self.simulator.rules)
 
 
 def _decide(scene: Scene, name: str, moments: int, pipe: Connection) -> None:

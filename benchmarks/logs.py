@@ -21,6 +21,7 @@ from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.policies import POLICIES
 from rl_sched.sim.loading import state_for
 from rl_sched.sim.rules import Rules
+from rl_sched.sim.simulator import player_of
 from rl_sched.workload import Workload
 
 LOAD, OVERLOAD = 0.85, 1.1
@@ -84,7 +85,8 @@ class Cost(NamedTuple):
 
 def cost_of(run: Run, workload: Workload) -> Cost:
     """Plays a workload to its end inside the kernel."""
-    policy, cluster, rules = POLICIES.create(run.policy), run.cluster, run.rules
+    cluster, rules = run.cluster, run.rules
+    policy: Any = player_of(POLICIES.create(run.policy), workload, cluster, rules)
     start = time.process_time()
     state = state_for(workload, cluster, rules)
     loaded = time.process_time()

@@ -5,6 +5,7 @@ CPU seconds on one core, medians over repeats in which ours and the peers take t
 1. Environment steps with observations written (``default``: W = 50, G = 16, 3 GPU types, 256 environments), against
    the same environment in pure Python and on SimPy. All play the same recorded, uniformly random legal actions.
 2. Long logs: see ``benchmarks.logs``.
+3. Decisions by linear program: see ``benchmarks.allocation``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.allocation import AllocationSizes, allocation_figures
 from benchmarks.logs import LogSizes, log_figures
 from benchmarks.peers.python_env import Jobs, PythonEnv, World, prepare
 from benchmarks.peers.simpy_env import SimpyEnv
@@ -34,9 +36,17 @@ class Sizes(NamedTuple):
     peer_episodes: int = 8
     repeats: int = 5
     logs: LogSizes = LogSizes()
+    allocation: AllocationSizes = AllocationSizes()
 
 
-QUICK = Sizes(envs=4, steps=30, peer_episodes=1, repeats=1, logs=LogSizes(jobs=5_000, peer_jobs=500, repeats=1))
+QUICK = Sizes(
+    envs=4,
+    steps=30,
+    peer_episodes=1,
+    repeats=1,
+    logs=LogSizes(jobs=5_000, peer_jobs=500, repeats=1),
+    allocation=AllocationSizes(12, 3),
+)
 
 
 class Recorded(NamedTuple):
@@ -143,7 +153,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else Sizes()
     plain, full = (env_figures(sizes, finish_times=finish_times) for finish_times in (False, True))
-    emit(plain + full + log_figures(sizes.logs), arguments.json)
+    emit(plain + full + log_figures(sizes.logs) + allocation_figures(sizes.allocation), arguments.json)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
     from rl_sched.evaluation.markdown import NONE, score_cell, seconds, text_table
 
     learned = next((r for r in rows if r.learned), None)
-    header = ["policy", f"{title} [95 %]", "p95 JCT (s)", "wait (s)", "util. %", "unfinished"]
+    header = ["policy", f"{title} [95 %]", "above bound %", "p95 JCT (s)", "wait (s)", "util. %", "unfinished"]
     header += [f"{versus} against it", "verdict"] if learned else [f"against {versus}", "verdict"]
     lines = []
     for row in sorted(rows, key=lambda r: r.name != versus if learned else False):
@@ -89,6 +89,7 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
             [
                 row.name,
                 score_cell(row),
+                f"{100 * m['mean_jct_gap_frac']:.1f}",
                 seconds(m["p95_jct_s"]),
                 seconds(m["mean_wait_s"]),
                 f"{100 * m['utilisation_frac']:.1f}",

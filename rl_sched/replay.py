@@ -62,10 +62,11 @@ def _replay(log: RunLog, *, as_json: bool) -> int:
     from rl_sched.evaluation.replay import replay
     from rl_sched.evaluation.report import plain
     from rl_sched.evaluation.timeline import segments
+    from rl_sched.policies.bounds.lower import lower_bounds
     from rl_sched.provenance import package_hash
 
     result = replay(log)
-    metrics = run_metrics(result, log.rules, segments(result, log.events))
+    metrics = run_metrics(result, log.rules, segments(result, log.events), lower_bounds(log.workload, log.cluster))
     metrics["fragmentation_frac"] = fragmentation_frac(log)
     events, same_code = len(log.events.rows), log.outcome.code_hash == package_hash()
     if as_json:

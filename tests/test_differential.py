@@ -44,7 +44,7 @@ class World:
     def nodes(self) -> list[model.Node]:
         return [
             model.Node(int(t), int(size))
-            for t, size in zip(self.cluster.node_type, self.cluster.node_size, strict=True)
+            for t, size in zip(self.cluster.node_pool, self.cluster.node_size, strict=True)
         ]
 
     def by_model(self, policy: model.Policy) -> model.Outcome:
@@ -79,7 +79,7 @@ def worlds(draw: st.DrawFn, dispatch: str = "until_wait", exact: bool = True) ->
         if not any(row):
             row[draw(st.integers(0, num_types - 1))] = 1.0
     job_class = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
-    nodes = [model.Node(int(t), int(s)) for t, s in zip(cluster.node_type, cluster.node_size, strict=True)]
+    nodes = [model.Node(int(t), int(s)) for t, s in zip(cluster.node_pool, cluster.node_size, strict=True)]
     gangs = []
     for i in range(n):
         # A job that fits nowhere even on the idle cluster would never start.

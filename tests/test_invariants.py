@@ -81,6 +81,7 @@ CHANGES = [
     ("head", "window_last", (), -1),
     ("head", "heap_len", (), -1),
     ("head", "num_down", (), -1),
+    ("head", "num_stale", (), -1),
     ("jobs", "submit_s", SHARER, 5.0),
     ("jobs", "start_s", SHARER, 5.0),
     ("jobs", "start_s", SHARER, -1.0),
@@ -167,6 +168,6 @@ def test_plain_jobs_run_exactly_their_run_time() -> None:
     simulator = Simulator(CLUSTER, Rules(debug=True))
     simulator.reset(Workload.build([0.0, 0.0], [5.0, 5.0], [12, 12]))
     simulator.step(Start(0, V100))
-    simulator.state.views.dur[0, 1, V100] = 4.0
+    simulator.state.views.dur[0, 0, V100] = 4.0
     with pytest.raises(SimulationError, match="does not run exactly its run time"):
         check(simulator.state, 0, 5.0)

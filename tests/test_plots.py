@@ -135,7 +135,7 @@ def test_a_policy_has_one_colour_everywhere() -> None:
     arms = [style.look(arm(*key)) for key in ARMS]
     assert len({look.color for look in arms}) == len(arms)
     rules = [style.look(name) for name in POLICIES]
-    assert len(set(rules)) == len(rules)
+    assert set(POLICIES) <= set(style.RULES) and len(set(rules)) == len(rules)
     assert not {look.color for look in arms} & {look.color for look in rules}
     assert style.look("a=1,b=2") == style.look("b=2,a=1")
     assert style.look("something new").color.startswith("#")

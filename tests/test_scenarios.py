@@ -120,7 +120,7 @@ def test_a_scenario_under_other_rules() -> None:
         ("default mtbf:3", "Unknown key .*mtbf.*Did you mean 'mtbf_s'"),
         ("default mtbf_s", "has no colon"),
         ("default mtbf_s:fast", "must be a number"),
-        ("default restart_s:[[1,2,3]]", "must be a list of pairs"),
+        ("default restart_s:[[1,2,3]]", "must be a list of 2"),
         ("default mtbf_s:[", "cannot be read"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -141,9 +142,9 @@ def test_commands_of_the_readme_exist(repository: Path) -> None:
         if words[0] == "-m":
             assert (repository / (words[1].replace(".", "/") + ".py")).is_file(), command
             options = {word for word in words if word.startswith("--")}
-            help_text = subprocess.run(
-                [sys.executable, "-m", words[1], "--help"], cwd=repository, capture_output=True, text=True, timeout=60
-            ).stdout
+            subcommand = list(itertools.takewhile(lambda word: not word.startswith("--"), words[1:]))
+            asked = [sys.executable, "-m", *subcommand, "--help"]
+            help_text = subprocess.run(asked, cwd=repository, capture_output=True, text=True, timeout=60).stdout
             assert all(option in help_text for option in options), command
         else:
             assert (repository / words[0]).is_file(), command

@@ -198,6 +198,24 @@ def compare(
     return rows
 
 
+#: The policy whose normalised score is 0.
+_SCORE_ZERO = "fifo"
+
+
+def normalised_scores(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean JCT on a scale on which strict FIFO is 0 and the lower bound 1, so that scenarios can be averaged.
+
+    Returns:
+        ``(m_FIFO - m) / (m_FIFO - m_bound)`` of every policy; {} without FIFO, without bounds, or where the score of
+        the rows is not the mean JCT.
+    """
+    zero = next((row for row in rows if row.name == _SCORE_ZERO), None)
+    if zero is None or "mean_jct_bound_s" not in zero.means or MEAN_JCT.metric in zero.means:
+        return {}
+    span_s = zero.score.value - zero.means["mean_jct_bound_s"]
+    return {row.name: (zero.score.value - row.score.value) / span_s for row in rows} if span_s > 0 else {}
+
+
 def marginal(
     rows: Sequence[Row], factor: str, objective: Objective = MEAN_JCT, resamples: int = st.RESAMPLES
 ) -> Marginal | None:

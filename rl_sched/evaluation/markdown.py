@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rl_sched.evaluation.comparison import Comparison, Row, display, interval_text, short
+from rl_sched.evaluation.comparison import Comparison, Row, display, interval_text, normalised_scores, short
 from rl_sched.evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -126,12 +126,14 @@ def last_table(s: ScenarioReport) -> list[str]:
 def metrics_table(s: ScenarioReport) -> list[str]:
     """The other metrics, averaged over runs, the same order."""
     columns = {
+        "mean_jct_gap_frac": ("JCT above bound %", lambda v: _number(100 * v, ".1f")),
         "median_jct_s": ("median JCT (s)", seconds),
         "p95_jct_s": ("p95 JCT (s)", seconds),
         "p99_jct_s": ("p99 JCT (s)", seconds),
         "mean_wait_s": ("mean wait (s)", seconds),
         "mean_bounded_slowdown": ("bounded slowdown", lambda v: _number(v, ".2f")),
         "makespan_s": ("makespan (s)", seconds),
+        "makespan_gap_frac": ("makespan above bound %", lambda v: _number(100 * v, ".1f")),
         "utilisation_frac": ("utilisation %", lambda v: _number(100 * v, ".1f")),
         "jain_user_frac": ("Jain (users)", lambda v: _number(v, ".3f")),
         "p95_finish_time_fairness": ("p95 rho", lambda v: _number(v, ".2f")),
@@ -146,8 +148,17 @@ def metrics_table(s: ScenarioReport) -> list[str]:
     }
     rare = ("num_preemptions", "num_kills", "num_illegal_actions")
     present = [m for m in columns if any((r.means.get(m) if m in rare else m in r.means) for r in s.rows)]
-    rows = [[_name(r), *(columns[m][1](r.means.get(m, math.nan)) for m in present)] for r in s.rows]
-    return markdown_table(["policy", *(columns[m][0] for m in present)], rows)
+    score = normalised_scores(s.rows)
+    title = ["score"] * bool(score)
+    rows = [
+        [
+            _name(r),
+            *(_number(score[r.name], ".3f") for _ in title),
+            *(columns[m][1](r.means.get(m, math.nan)) for m in present),
+        ]
+        for r in s.rows
+    ]
+    return markdown_table(["policy", *title, *(columns[m][0] for m in present)], rows)
 
 
 def _marginals(s: ScenarioReport) -> list[str]:
@@ -193,6 +204,8 @@ def to_markdown(report: Report) -> str:
             lines += ["here with its last one.", "", *last_table(s), ""]
         lines += _marginals(s)
         lines += ["### Other metrics (means over runs)", "", *metrics_table(s), ""]
+        if normalised_scores(s.rows):
+            lines += ["*Score: 0 = strict FIFO, 1 = the lower bound, which no schedule can beat and few can meet.*", ""]
         for name in report.figures:
             if name.endswith(f"_{s.scenario}.png"):
                 lines += [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})", ""]

@@ -15,6 +15,7 @@ from rl_sched.evaluation.fairness import finish_time_fairness, jain_index, jain_
 
 if TYPE_CHECKING:  # metrics read columns; they do not need the simulator
     from rl_sched.evaluation.timeline import Segments
+    from rl_sched.policies.bounds.lower import LowerBounds
     from rl_sched.sim.result import RunResult
     from rl_sched.sim.rules import Rules
 
@@ -24,6 +25,9 @@ __all__ = ["bounded_slowdown", "jain_index", "jain_user_frac", "jct_cdf", "run_m
 SLOWDOWN_TAU_S = 10.0
 #: Completion times are given per priority where a workload has several priorities, up to this many.
 MAX_PRIORITIES = 10
+
+#: A run this close to its bound has met it.
+_GAP_ROUNDING = 1e-9
 
 #: Grid of the empirical distribution of completion times: 40 points a decade from 1 s to about 36 days.
 CDF_GRID_S = np.logspace(0.0, 6.5, 261)
@@ -70,20 +74,42 @@ def deadline_misses(result: RunResult) -> np.ndarray:
     return np.where(np.isnan(result.finish_s), end_s, result.finish_s) > result.deadline_s
 
 
-def run_metrics(result: RunResult, rules: Rules | None = None, parts: Segments | None = None) -> dict[str, float]:
+def gap_metrics(metrics: dict[str, float], bounds: LowerBounds, num_jobs: int) -> dict[str, float]:
+    """How far a run is above what no schedule can beat: ``value / bound - 1``; nan as the values are."""
+
+    def above(value: float, bound: float) -> float:
+        gap = value / bound - 1.0
+        return 0.0 if abs(gap) < _GAP_ROUNDING else gap
+
+    mean_s = bounds.total_jct_s / num_jobs
+    return {
+        "mean_jct_bound_s": mean_s,
+        "mean_jct_gap_frac": above(metrics["mean_jct_s"], mean_s),
+        "makespan_gap_frac": above(metrics["makespan_s"], bounds.makespan_s),
+    }
+
+
+def run_metrics(
+    result: RunResult,
+    rules: Rules | None = None,
+    parts: Segments | None = None,
+    bounds: LowerBounds | None = None,
+) -> dict[str, float]:
     """All metrics of a run by name, with the unit in the name.
 
     Args:
         result: Of the run.
         rules: Its rules; they hold the electricity tariff.
         parts: Its segments; without them the cost of interrupted jobs under an hourly tariff is nan.
+        bounds: Of its workload on its cluster.
 
     Returns:
         ``mean_jct_s, median_jct_s, p95_jct_s, p99_jct_s, mean_wait_s`` (all time in the queue),
         ``mean_bounded_slowdown, makespan_s, utilisation_frac, flops_utilisation_frac, jain_user_frac,
         max_finish_time_fairness, p95_finish_time_fairness, num_unfinished, num_preemptions, num_kills, energy_kwh,
         gpu_cost_usd, noop_share_frac``; with deadlines ``num_deadline_misses, deadline_miss_frac``; with several
-        priorities ``mean_jct_priority_P_s`` for each; with a tariff ``electricity_cost_usd``. Times of jobs, the
+        priorities ``mean_jct_priority_P_s`` for each; with a tariff ``electricity_cost_usd``; with bounds
+        ``mean_jct_bound_s, mean_jct_gap_frac, makespan_gap_frac``. Times of jobs, the
         makespan and measures of fairness are nan if a job did not finish, since means and percentiles of a censored
         sample are biased.
     """
@@ -123,6 +149,8 @@ def run_metrics(result: RunResult, rules: Rules | None = None, parts: Segments |
             metrics[f"mean_jct_priority_{priority:g}_s"] = float(jct[result.priority == priority].mean())
     if rules is not None and rules.tariff:
         metrics["electricity_cost_usd"] = electricity_cost_usd(result, rules.tariff, parts)
+    if bounds is not None:
+        metrics |= gap_metrics(metrics, bounds, len(jct))
     return metrics
 
 

@@ -19,6 +19,7 @@ from rl_sched.registry import did_you_mean
 
 if TYPE_CHECKING:
     from rl_sched.config import ExperimentConfig
+    from rl_sched.policies.bounds.lower import LowerBounds
     from rl_sched.scenarios.base import Scenario
     from rl_sched.sim.result import RunResult
     from rl_sched.sim.rules import Rules
@@ -107,6 +108,7 @@ def run_rows(
     seeds: Sequence[int],
     extra: Extra | None = None,
     rules: Rules | None = None,
+    bounds: Sequence[LowerBounds] | None = None,
 ) -> list[Row]:
     """Tidy rows (tuples in the order of ``COLUMNS``) of one policy's runs, one run a seed.
 
@@ -119,10 +121,12 @@ def run_rows(
         seeds: The workloads.
         extra: Further metrics: name -> one value a seed.
         rules: Of the runs; they hold the electricity tariff.
+        bounds: Of each workload.
     """
     rows: list[Row] = []
     for i, (seed, result) in enumerate(zip(seeds, results, strict=True)):
-        metrics = run_metrics(result, rules) | {name: float(values[i]) for name, values in (extra or {}).items()}
+        own = run_metrics(result, rules, bounds=None if bounds is None else bounds[i])
+        metrics = own | {name: float(values[i]) for name, values in (extra or {}).items()}
         rows += [(policy, scenario, train_seed, int(seed), metric, value) for metric, value in metrics.items()]
     cdf = np.mean([jct_cdf(result) for result in results], axis=0)
     # The tails where nothing happens are left out.
@@ -183,7 +187,10 @@ def evaluate(
     """
     if not policies or not len(seeds):
         raise ConfigError(f"An evaluation needs policies and seeds; got {len(policies)} and {len(seeds)}.")
+    from rl_sched.policies.bounds.lower import lower_bounds  # compiles a kernel: only when something is run
+
     scenario = replace(scenario, make=functools.cache(scenario.make))  # every policy asks for the same workloads
+    bounds = [lower_bounds(scenario.workload(seed), scenario.cluster) for seed in seeds]
     rows: list[Row] = []
     faced: dict[int, str] = {}  # seed -> hash of the workload that the first policy faced
     for name, policy in policies.items():
@@ -201,7 +208,7 @@ def evaluate(
                     f"All policies must face the same workloads; {name!r} faced another one for seed {seed}. "
                     f"Check that it was built for scenario {scenario.name!r}."
                 )
-        rows += run_rows(results, name, scenario.name, train_seed, seeds, extra, scenario.rules)
+        rows += run_rows(results, name, scenario.name, train_seed, seeds, extra, scenario.rules, bounds)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from rl_sched.evaluation.logfile import RunLog
 from rl_sched.evaluation.metrics import run_metrics
 from rl_sched.evaluation.outcome import Recorder
 from rl_sched.evaluation.timeline import segments
+from rl_sched.policies.bounds.lower import LowerBounds, lower_bounds
 from rl_sched.sim.presets import RulesChoice
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.rules import Rules
-from rl_sched.sim.simulator import Planner, simulate
+from rl_sched.sim.simulator import player_of, simulate
 from rl_sched.sim.watching import Progress
 from rl_sched.workload import Workload
 
@@ -31,6 +33,11 @@ class Task:
     cluster: ClusterSpec
     rules: RulesChoice
     seed: int = 0  # of the workload, if it was generated
+
+    @functools.cached_property
+    def bounds(self) -> LowerBounds:
+        """What no schedule can beat."""
+        return lower_bounds(self.workload, self.cluster)
 
 
 @dataclass(frozen=True)
@@ -108,15 +115,14 @@ def play(
     began_s = time.perf_counter()
     timed = None
     if latency:
-        asked = policy.player(task.workload, task.cluster, rules) if isinstance(policy, Planner) else policy
-        policy = timed = Timed(asked)
+        policy = timed = Timed(player_of(policy, task.workload, task.cluster, rules))
     result = simulate(policy, task.workload, task.cluster, rules, watch=watch)
     took_s = time.perf_counter() - began_s
     log, parts = None, None
     if record:
         log = RunLog(name, params, task.workload, task.cluster, rules, task.seed, watch.log(), watch.outcome(result))
         parts = segments(result, log.events)
-    metrics = run_metrics(result, rules, parts)
+    metrics = run_metrics(result, rules, parts, task.bounds)
     if log is not None:
         metrics["fragmentation_frac"] = fragmentation_frac(log)
     if timed is not None:

@@ -37,12 +37,14 @@ def _milliseconds(value: float) -> str:
 #: Metric -> heading and how its values are written; a table has the columns of which some run has the metric.
 _TIMES = {
     "mean_jct_s": ("mean JCT (s)", seconds),
+    "mean_jct_gap_frac": ("above bound %", _percent),
     "median_jct_s": ("median", seconds),
     "p95_jct_s": ("p95", seconds),
     "p99_jct_s": ("p99", seconds),
     "mean_wait_s": ("wait (s)", seconds),
     "mean_bounded_slowdown": ("slowdown", _short),
     "makespan_s": ("makespan (s)", seconds),
+    "makespan_gap_frac": ("above bound %", _percent),
     "num_preemptions": ("preempted", _count),
     "num_kills": ("killed", _count),
     "num_unfinished": ("unfinished", _count),
@@ -73,6 +75,8 @@ def as_text(task: Task, runs: Sequence[SoloRun], *, about: str, rules: str, note
         f"jobs     {len(workload):,} of {about}: content {runs[0].result.workload_hash}, seed {task.seed}, "
         f"offered load {load:.3g}",
         f"cluster  {cluster.describe()} on {cluster.num_nodes} nodes",
+        f"bound    no schedule has a mean JCT below {seconds(task.bounds.total_jct_s / len(workload))} s or a makespan "
+        f"below {seconds(task.bounds.makespan_s)} s",
         f"rules    {rules}: {changed(chosen) or 'nothing but the defaults'}; seed {chosen.seed}",
         *(f"note     {note}" for note in notes),
         "",

@@ -1,6 +1,6 @@
 """How all figures look: one palette, one colour per policy everywhere, captions under every figure.
 
-The colours are Okabe and Ito's and Tol's colour-blind-safe sets; lines differ in dashes as well as in hue.
+The colours of learned policies are of Okabe and Ito's and of Tol's colour-blind-safe sets; lines differ in dashes too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DOTTED: Dashes = (0, (1.2, 1.6))
 DASH_DOT: Dashes = (0, (6.0, 1.8, 1.2, 1.8))
 LONG: Dashes = (0, (10.0, 2.5))
 
-#: Rules: greys and earth tones, so that learned policies stand out.
+#: Rules: greys and earth tones, so that learned policies stand out; relatives share a hue and differ in dashes.
 RULES: dict[str, tuple[str, Dashes]] = {
     "min_min": ("#000000", SOLID),
     "sjf_backfill": ("#666666", DASHED),
@@ -55,6 +55,27 @@ RULES: dict[str, tuple[str, Dashes]] = {
     "fewest_gpus": ("#9C9C9C", DOTTED),
     "priority": ("#6B6B8A", LONG),
     "random": ("#C4C4C4", SOLID),
+    "easy": ("#3D3D3D", DASHED),
+    "conservative": ("#3D3D3D", DOTTED),
+    "srtf": ("#A0522D", SOLID),
+    "las": ("#A0522D", DASHED),
+    "tiresias": ("#A0522D", DOTTED),
+    "round_robin": ("#A0522D", LONG),
+    "f1": ("#7A6A4F", SOLID),
+    "f2": ("#7A6A4F", DASHED),
+    "f3": ("#7A6A4F", DOTTED),
+    "f4": ("#7A6A4F", DASH_DOT),
+    "wfp3": ("#7A6A4F", LONG),
+    "unicep": ("#B5A27C", SOLID),
+    "qssf": ("#B5A27C", DASHED),
+    "edf": ("#B5A27C", DOTTED),
+    "power_aware": ("#5F7161", SOLID),
+    "cost_aware": ("#5F7161", DASHED),
+    "max_min_fairness": ("#4F5D75", SOLID),
+    "finish_time_fairness": ("#4F5D75", DASHED),
+    "min_makespan": ("#4F5D75", DOTTED),
+    "gavel_fifo": ("#4F5D75", DASH_DOT),
+    "allox": ("#4F5D75", LONG),
 }
 #: Learned policies with known settings: warm hues for one network, cool ones for the other; dashes by lookahead.
 LEARNED: dict[str, str] = {"learned": "#0072B2"}

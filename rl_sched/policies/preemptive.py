@@ -13,6 +13,7 @@ import numpy as np
 
 from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import ConfigError
+from rl_sched.policies.turns import check_turns
 from rl_sched.sim.preemptive import LAS, QUANTUM_TOLERANCE, SRTF, TIRESIAS, run_preemptive
 from rl_sched.sim.record import State
 from rl_sched.sim.rules import Rules
@@ -143,7 +144,7 @@ class LeastAttainedService(PreemptiveOrder):
         ConfigError: ``quantum_s`` is negative.
     """
 
-    quantum_s: float = 600.0  #: the order is looked at this often while jobs wait; 0 = at events only
+    quantum_s: float = 600.0  #: the order is looked at this often while jobs wait and run; 0 = at events only
 
     order: ClassVar[int] = LAS
 
@@ -161,8 +162,15 @@ class LeastAttainedService(PreemptiveOrder):
     def running_keys(self, snapshot: Snapshot) -> np.ndarray:
         return (snapshot.running.before_s - snapshot.running.segment_s) + snapshot.now_s
 
+    def player(self, workload: Workload, cluster: ClusterSpec, rules: Rules) -> OrderPlayer:
+        """Raises ``ConfigError`` if turns are too short for restarts."""
+        check_turns("quantum_s", self.quantum_s, workload, rules)
+        return OrderPlayer(self)
+
     def until_s(self, snapshot: Snapshot) -> float:
-        return snapshot.now_s + self.quantum_s if self.quantum_s and snapshot.num_waiting else np.inf
+        # Where nothing runs no key changes: asking again would be for ever if what waits can never run.
+        turns = self.quantum_s > 0 and snapshot.num_waiting > 0 and snapshot.num_running > 0
+        return snapshot.now_s + self.quantum_s if turns else np.inf
 
 
 @dataclass(frozen=True)

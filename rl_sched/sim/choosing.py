@@ -51,7 +51,7 @@ def wasted(s, e, node, t, idle, gpu, share):
                     usable += WHOLE_GPU - used
         if idle >= min(k.gang, n.size):
             usable += idle * WHOLE_GPU
-        total += k.count * (rooms + idle * WHOLE_GPU - usable)
+        total += k.num_jobs * (rooms + idle * WHOLE_GPU - usable)
     return total
 
 

@@ -183,6 +183,12 @@ def _check_events(look: _Look) -> None:
     running = look.by_state[RUNNING]
     coming = np.array([(job, look.jobs["finish_s"][job]) in ends for job in running], np.bool_)
     look.each(running, coming, "the end of a running job is not among the events")
+    if look.life is not None:
+        stale = np.bincount(heap["job"][heap["kind"] == COMPLETION], minlength=len(look.jobs))
+        stale[running] -= 1
+        must(stale.sum() == look.head["num_stale"], "ends of segments that were cut short are miscounted")
+        cut = look.life["preemptions"] + look.life["kills"]
+        look.each(np.arange(len(stale)), stale <= cut, "the end of a segment that was not cut short is there in vain")
     own = heap["job"][(heap["kind"] == FAILURE) | (heap["kind"] == REPAIR)]
     expected = np.arange(len(look.nodes) if look.head["mtbf_s"] > 0 else 0)
     must(np.array_equal(np.sort(own), expected), "a node does not have exactly one random failure or repair ahead")
@@ -235,12 +241,16 @@ def _check_work(look: _Look, life: np.ndarray) -> None:
     slowest = np.where(jobs["gang"] > 1, head["locality"], 1.0)
     slowest = slowest * (head["straggler_slowdown"] if head["straggler_share"] > 0 else 1.0)
     # In the segments that have ended the job cannot have worked faster than on its fastest pool, nor, if no failure
-    # destroyed its work, slower than on its slowest one with all slow-downs, beside restart costs and tails.
+    # destroyed its work, slower than on its slowest one with all slow-downs, beside restart costs and tails. Where
+    # there was only one such segment, its pool is known.
     worked_s = np.where(done, look.fastest_s, look.fastest_s - life["left_s"])
-    each(every, look.most(worked_s, life["attained_s"]), "a job has done more work than it has run")
+    least_ratio, most_ratio = np.ones(len(jobs)), ratio.max(axis=1)
+    once = np.flatnonzero((life["segments"] == 1) & np.isin(jobs["state"], (WAITING, DONE)))
+    least_ratio[once] = most_ratio[once] = ratio[once, jobs["type"][once]]
+    each(every, look.most(worked_s * least_ratio, life["attained_s"]), "a job has done more work than it has run")
     paid_s = life["preemptions"] * look.classes["restart_s"][jobs["klass"]] - np.where(done, 0.0, life["overhead_s"])
     tails_s = np.where(done | (life["left_s"] == 0), life["segments"] * head["tail_s"], 0.0)
-    longest_s = worked_s * ratio.max(axis=1) * slowest + paid_s + tails_s
+    longest_s = worked_s * most_ratio * slowest + paid_s + tails_s
     kept = (life["kills"] > 0) | look.most(life["attained_s"], longest_s)
     each(every, kept, "a job has lost work or restart cost although no node failed under it")
     # The present segment is as long as the work that is left, on this pool.

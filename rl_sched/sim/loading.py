@@ -28,7 +28,7 @@ class ClassTable(NamedTuple):
     milli: np.ndarray  # (C,) thousandths of each GPU
     types: np.ndarray  # (C,) bit mask
     vc: np.ndarray  # (C,) virtual cluster, -1 = none
-    count: np.ndarray  # (C,) jobs
+    num_jobs: np.ndarray  # (C,) jobs of the class in the workload
 
     @classmethod
     def of(cls, workload: Workload, cluster: ClusterSpec, dur: np.ndarray) -> tuple[ClassTable, np.ndarray]:

@@ -262,7 +262,7 @@ def _move_crossed(s, e, quantum, runs, n):
 @routine
 def _next_look_s(s, e, order, quantum, runs, n):
     """When the order of jobs may change although nothing happens; inf = never."""
-    if order == LAS and quantum > 0.0 and s.head[e].num_waiting > 0:
+    if order == LAS and quantum > 0.0 and s.head[e].num_waiting > 0 and s.head[e].num_running > 0:
         return s.head[e].now + quantum
     next_s = np.inf
     if order == TIRESIAS:
@@ -335,7 +335,7 @@ def run_preemptive(state: State, e: int, order: int, quantum: float, *, watch: W
         state: The state, its rules with preemption and without a window; record ``e`` is loaded and reset.
         e: Record number.
         order: SRTF, LAS or TIRESIAS.
-        quantum: LAS: seconds after which the order is looked at again while jobs wait (0 = at events only).
+        quantum: LAS: seconds after which the order is looked at again while jobs wait and run (0 = at events only).
             Tiresias: GPU-seconds after which a job leaves the first queue.
         watch: Beside the run.
     """

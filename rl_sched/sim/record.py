@@ -159,7 +159,7 @@ KLASS = np.dtype(
         ("fits", "u8"),  # bit t = could start now on type t; valid after ``kernels.mark_fits``
         ("milli", "i4"),  # thousandths of each GPU
         ("vc", "i4"),  # virtual cluster; -1 = none
-        ("count", "f8"),  # jobs of the class in the workload, or in all that it was made for
+        ("num_jobs", "f8"),  # jobs of the class in the workload, or in all that it was made for
         ("restart_s", "f8"),  # cost of each restart
     ],
     align=True,

@@ -52,6 +52,11 @@ class Planner(Protocol):
         ...
 
 
+def player_of(policy: Policy | Planner, workload: Workload, cluster: ClusterSpec, rules: Rules) -> Policy:
+    """What decides during one run: the policy itself, or the player that a planner makes."""
+    return policy.player(workload, cluster, rules) if isinstance(policy, Planner) else policy
+
+
 def snapshot_of(state: State, e: int, workload: Workload) -> Snapshot:
     """The snapshot of record ``e``, which holds ``workload``."""
     v = state.views
@@ -229,7 +234,7 @@ class Simulator:
 
 
 def simulate(
-    policy: Policy,
+    policy: Policy | Planner,
     workload: Workload,
     cluster: ClusterSpec,
     rules: Rules | None = None,
@@ -248,8 +253,7 @@ def simulate(
         watch: Keeps the event log, reports progress.
     """
     rules = rules or Rules()
-    if isinstance(policy, Planner):
-        policy = policy.player(workload, cluster, rules)
+    policy = player_of(policy, workload, cluster, rules)
     if compiled and isinstance(policy, CompiledPolicy) and policy.can_compile(rules) and not rules.debug:
         state = state_for(workload, cluster, rules, log=watch is not None and watch.record)
         policy.run_compiled(state, 0, workload, watch)

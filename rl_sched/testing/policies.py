@@ -15,7 +15,7 @@ from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.policies import POLICIES
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.rules import Rules
-from rl_sched.sim.simulator import Planner, Policy, Simulator, simulate
+from rl_sched.sim.simulator import Planner, Simulator, player_of, simulate
 from rl_sched.sim.snapshot import Snapshot, Start, Wait
 from rl_sched.traces import TRACES
 from rl_sched.workload import WHOLE_GPU, Workload
@@ -137,13 +137,6 @@ WORLDS: dict[str, Callable[[int], World]] = {
 }
 
 
-def player_of(policy: Any, world: World) -> Policy:
-    """What decides in a world: the policy itself, or the player that a planner makes."""
-    if isinstance(policy, Planner):
-        return policy.player(world.workload, world.cluster, world.rules)
-    return policy
-
-
 def assert_same_bytes(one: RunResult, two: RunResult) -> None:
     """Every start, finish, pool and GPU is the same, bit for bit."""
     for column in ("start_s", "finish_s", "gpu_type", "waited_s", "ran_s", "preemptions", "kills"):
@@ -164,10 +157,10 @@ class PolicyConformance:
     @pytest.mark.parametrize("world_name", WORLDS)
     def test_all_jobs_finish_and_both_doors_agree(self, name: str, world_name: str) -> None:
         # The simulator refuses an infeasible decision, and debug checks every invariant of its state.
-        cluster, workload, rules = world = WORLDS[world_name](1)
+        cluster, workload, rules = WORLDS[world_name](1)
         policy = POLICIES.create(name)
         simulator = Simulator(cluster, replace(rules, debug=True))
-        snapshot, player = simulator.reset(workload), player_of(policy, world)
+        snapshot, player = simulator.reset(workload), player_of(policy, workload, cluster, rules)
         while not simulator.done:
             assert snapshot.decision < MAX_DECISIONS, f"still deciding at t = {snapshot.now_s} s"
             snapshot = simulator.step(player.decide(snapshot))
@@ -180,7 +173,7 @@ class PolicyConformance:
         world = _plain(2)
         policy = POLICIES.create(name)
         twin = pickle.loads(pickle.dumps(policy))
-        players = [player_of(policy, world), player_of(twin, world)]
+        players = [player_of(one, world.workload, world.cluster, world.rules) for one in (policy, twin)]
         if not isinstance(policy, Planner):  # a planner may remember what it has said
             players.append(policy)
         simulator = Simulator(world.cluster, world.rules)
@@ -203,14 +196,27 @@ class PolicyConformance:
             if isinstance(value, np.ndarray) and value.shape[:1] == (1,)
         }
         assert {"job", "duration_s", "feasible"} <= set(empty)
-        player = player_of(POLICIES.create(name), world)
+        player = player_of(POLICIES.create(name), world.workload, world.cluster, world.rules)
         assert isinstance(player.decide(snapshot._replace(**empty)), Wait)
 
     def test_starts_where_waiting_would_last_for_ever(self, name: str) -> None:
         world = World(CLUSTER, Workload.build([0.0, 0.0], [5.0, 3.0], [2, 4]), Rules())
         snapshot = Simulator(world.cluster).reset(world.workload)
         assert not snapshot.can_wait
-        assert isinstance(player_of(POLICIES.create(name), world).decide(snapshot), Start)
+        player = player_of(POLICIES.create(name), world.workload, world.cluster, world.rules)
+        assert isinstance(player.decide(snapshot), Start)
+
+    def test_gives_up_on_a_gang_that_can_never_run(self, name: str) -> None:
+        workload = Workload.build([0.0, 0.0, 9.0], [50.0, 7.0, 5.0], [6, 2, 6])
+        rules = Rules(preemption=getattr(POLICIES.load(name), "preemptive", False), outages=((0, 10.0, math.inf),))
+        cluster, policy = ClusterSpec((NodeGroup("a100", 2, 4),)), POLICIES.create(name)
+        simulator = Simulator(cluster, rules)
+        snapshot, player = simulator.reset(workload), player_of(policy, workload, cluster, rules)
+        while not simulator.done:
+            assert snapshot.decision < MAX_DECISIONS, f"still deciding at t = {snapshot.now_s} s"
+            snapshot = simulator.step(player.decide(snapshot))
+        assert np.isnan(simulator.result().finish_s).tolist() == [True, False, True]
+        assert_same_bytes(simulator.result(), simulate(policy, workload, cluster, rules))
 
 
 class TimeScaleConformance:

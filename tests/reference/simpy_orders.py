@@ -94,7 +94,7 @@ def srtf() -> Policy:
 
 def las(quantum_s: float) -> Policy:
     def until_s(model: Model) -> float:
-        return model.now_s + quantum_s if model.queue else math.inf
+        return model.now_s + quantum_s if model.queue and model.running else math.inf
 
     return PreemptiveOrder(lambda model, row: (model.attained_s(row),), until_s)
 

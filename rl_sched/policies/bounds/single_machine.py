@@ -7,6 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+#: Steps between two looks at Ctrl-C: some 20 ms.
+_SLICE = 1 << 15
+#: Places of ``mark``.
+_SIZE, _ARRIVED, _PERIOD = range(3)
+
 
 class OneMachine(NamedTuple):
     """A preemptive schedule of n jobs on one machine of speed 1."""
@@ -23,24 +28,48 @@ def shortest_remaining_first(release_s: np.ndarray, work_s: np.ndarray) -> OneMa
         release_s: (n,) ascending.
         work_s: (n,) >= 0.
     """
-    return OneMachine(*_run(release_s, work_s, True))
+    return _schedule(release_s, work_s, True)
 
 
 def shortest_first(release_s: np.ndarray, work_s: np.ndarray) -> OneMachine:
     """Always runs the released job whose whole work is least: the sum of mean busy times is least (Goemans, 1997)."""
-    return OneMachine(*_run(release_s, work_s, False))
+    return _schedule(release_s, work_s, False)
+
+
+def _schedule(release_s: np.ndarray, work_s: np.ndarray, by_remaining: bool) -> OneMachine:
+    n = len(release_s)
+    machine = OneMachine(np.zeros(n), np.zeros(n), np.zeros(n, np.int64))
+    left, key, heap, mark = work_s.copy(), work_s.copy(), np.zeros(n, np.int64), np.array([0, 0, -1])
+    now_s = 0.0
+    while mark[_ARRIVED] < n or mark[_SIZE] > 0:  # in slices, so that Ctrl-C comes through
+        now_s = _run(release_s, work_s, by_remaining, *machine, left, key, heap, mark, now_s)
+    return machine
 
 
 @njit(cache=True)
-def _run(release: np.ndarray, work: np.ndarray, by_remaining: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _run(
+    release: np.ndarray,
+    work: np.ndarray,
+    by_remaining: bool,
+    finish: np.ndarray,
+    busy: np.ndarray,
+    period: np.ndarray,
+    left: np.ndarray,
+    key: np.ndarray,
+    heap: np.ndarray,
+    mark: np.ndarray,
+    now: float,
+) -> float:
+    """Goes on for a slice of steps from ``mark`` and the time ``now``; returns the new time.
+
+    ``heap`` holds the released jobs, the first of which runs; ``mark`` how many these are, how many have been released
+    at all, and the number of the busy period.
+    """
     n = len(release)
-    finish, busy, period = np.zeros(n), np.zeros(n), np.zeros(n, np.int64)
-    left = work.copy()
-    heap = np.zeros(n, np.int64)  # the released jobs; heap[0] runs
-    key = work.copy()
-    size, arrived, number = 0, 0, -1
-    now = 0.0
-    while arrived < n or size > 0:
+    size, arrived, number = mark
+    for _ in range(_SLICE):
+        if arrived == n and size == 0:
+            break
         if size == 0:
             now = max(now, release[arrived])
             number += 1
@@ -80,4 +109,5 @@ def _run(release: np.ndarray, work: np.ndarray, by_remaining: bool) -> tuple[np.
                 heap[hole] = heap[child]
                 hole = child
             heap[hole] = last
-    return finish, busy, period
+    mark[_SIZE], mark[_ARRIVED], mark[_PERIOD] = size, arrived, number
+    return now

@@ -65,7 +65,9 @@ class RoundPlayer:
         decision = self._next(snapshot)
         if decision is None and not snapshot.can_wait:
             decision = FifoBackfill().decide(snapshot)
-        return decision or Wait(self._until_s)
+        # Where nothing runs and nothing fits, only an event can help: a later look would change nothing.
+        hopeless = snapshot.num_running == 0 and not snapshot.feasible.any()
+        return decision or Wait(np.inf if hopeless else self._until_s)
 
     def _next(self, snapshot: Snapshot) -> Decision | None:
         """What is left of the plan."""

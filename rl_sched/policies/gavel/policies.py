@@ -14,6 +14,7 @@ from rl_sched.policies.gavel import allocation
 from rl_sched.policies.gavel.player import Manner, RoundPlayer
 from rl_sched.policies.gavel.shares import Claims
 from rl_sched.policies.gavel.solver import Choice
+from rl_sched.policies.turns import check_turns
 from rl_sched.registry import did_you_mean
 from rl_sched.sim.rules import Rules
 from rl_sched.workload import Workload
@@ -54,7 +55,8 @@ class SharedInRounds(ABC):
         """(k, T) fraction of its time that each job shall run on each pool."""
 
     def player(self, workload: Workload, cluster: ClusterSpec, rules: Rules) -> RoundPlayer:
-        """What decides during one run."""
+        """What decides during one run. Raises ``ConfigError`` if rounds are too short for restarts."""
+        check_turns("round_s", self.round_s, workload, rules)
         return RoundPlayer(self.share, self._manner(), workload, cluster, rules)
 
     def _manner(self) -> Manner:
