@@ -52,6 +52,13 @@ class World:
         return Model(self.nodes(), self.jobs(), self.rules, policy)
 
 
+def turns_are_long_enough(world: World, turn_s: float) -> bool:
+    """Whether jobs that take turns of this length get on."""
+    rules = world.rules
+    cost_s = max((cost_s for _, cost_s in rules.restart_s), default=0.0) + rules.preemptive_tail_s
+    return not rules.preemption or cost_s < (rules.round_s or turn_s)
+
+
 def _some(rnd: Random, usual: Any, *others: Any, often: float = 0.3) -> Any:
     """The usual value, or now and then one of the others. Hypothesis shrinks towards the usual one."""
     return rnd.choice(others) if rnd.random() >= 1 - often else usual
@@ -144,7 +151,7 @@ def _rules(rnd: Random, cluster: ClusterSpec, placement: str, exact: bool) -> di
         "straggler_share": _some(rnd, 0.0, 0.3, 1.0),
         "straggler_slowdown": _some(rnd, 1.0, 1.5, 2.0, often=0.7),
         # Where nodes fail often, or for ever, a job may never get through: those episodes are cut.
-        "horizon_factor": _some(rnd, 20.0 if endless or (mtbf_s or 60.0) < 60.0 else None, 0.5, 2.0),
+        "horizon_factor": _some(rnd, 6.0 if endless or (mtbf_s or 60.0) < 60.0 else None, 0.5, 2.0),
         "max_steps": _some(rnd, None, 1, 4, 12, often=0.15),
         "debug": rnd.random() >= 0.8,
     }

@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.errors import ConfigError, WorkloadError
+from rl_sched.policies import POLICIES
 from rl_sched.policies.bounds import OBJECTIVES
 from rl_sched.policies.bounds.exact import CERTIFIED_GAP, Optimum, optimum
 from rl_sched.policies.bounds.instance import Instance
@@ -21,7 +22,9 @@ from rl_sched.policies.bounds.ordering import OrderingModel
 from rl_sched.policies.bounds.relaxation import SHAPES, components, fitted_prices, weights
 from rl_sched.policies.bounds.single_machine import shortest_first, shortest_remaining_first
 from rl_sched.policies.bounds.time_indexed import TimeIndexedModel
+from rl_sched.sim.simulator import simulate
 from rl_sched.workload import Workload
+from tests.rule_worlds import World, turns_are_long_enough, worlds
 
 GOALS = pytest.mark.parametrize("goal", sorted(OBJECTIVES))
 TWO_TYPES = ClusterSpec((NodeGroup("v100", 1, 4), NodeGroup("k80", 1, 3)))
@@ -362,3 +365,15 @@ def test_a_million_jobs_in_seconds() -> None:
     assert time.process_time() - begin < 10
     # Overloaded: far above the sum of the run times.
     assert bounds.total_jct_s > 10 * workload.duration_on(cluster).min(axis=1).sum()
+
+
+@settings(max_examples=150)
+@given(world=worlds(max_steps=None), name=st.sampled_from(["fifo", "sjf_backfill", "min_min", "srtf", "las", "allox"]))
+def test_no_run_is_below_the_bounds(world: World, name: str) -> None:
+    """Under any rules: preemption, failures, shared GPUs, virtual clusters, slow-downs."""
+    assume(name != "las" or turns_are_long_enough(world, POLICIES.create(name).quantum_s))
+    result = simulate(POLICIES.create(name), world.workload, world.cluster, world.rules)
+    assume(result.num_unfinished == 0)
+    least = lower_bounds(world.workload, world.cluster)
+    assert result.jct_s.sum() >= least.total_jct_s * (1 - 1e-9)
+    assert result.makespan_s >= least.makespan_s * (1 - 1e-9)

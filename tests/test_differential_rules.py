@@ -12,16 +12,19 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.policies import POLICIES
 from rl_sched.sim import snapshot as ours
 from rl_sched.sim.eventlog import KIND_NAMES
 from rl_sched.sim.result import RunResult
+from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import Simulator, simulate
 from rl_sched.sim.watching import Watch
+from rl_sched.workload import Workload
 from tests.reference.simpy_model import Decision, Model, Preempt, Start, Wait
 from tests.reference.simpy_orders import PLAIN, Policy, las, tiresias
 from tests.reference.simpy_view import see
-from tests.rule_worlds import World, worlds
+from tests.rule_worlds import World, turns_are_long_enough, worlds
 
 
 @dataclass
@@ -150,8 +153,7 @@ def test_policies_without_parameters_agree(name: str) -> None:
 @settings(max_examples=60)
 @given(world=worlds(), quantum_s=st.sampled_from([0.75, 1.5, 3.5]))
 def test_las_agrees(world: World, quantum_s: float) -> None:
-    turn_s = world.rules.round_s or quantum_s
-    assume(not world.rules.preemption or all(cost_s < turn_s for _, cost_s in world.rules.restart_s))
+    assume(turns_are_long_enough(world, quantum_s))
     assert_agreement(world, POLICIES.create("las", quantum_s=quantum_s), las(quantum_s))
 
 
@@ -169,3 +171,10 @@ def assert_agreement(world: World, policy: Any, theirs: Policy) -> None:
         result = simulate(policy, world.workload, world.cluster, world.rules, compiled=compiled, watch=watch)
         assert_same_events(watch, model)
         assert_same_result(result, model)
+
+
+def test_las_orders_what_rounding_makes_equal() -> None:
+    """Two jobs that started 2e-309 s apart have run equally long at 0.05 s, as far as doubles tell."""
+    workload = Workload.build([0.0, 2.2e-309, 0.05], [0.5, 0.5, 0.5], [1, 1, 2])
+    world = World(ClusterSpec((NodeGroup("a100", 1, 2),)), workload, Rules(preemption=True))
+    assert_agreement(world, POLICIES.create("las", quantum_s=0.1), las(0.1))

@@ -15,6 +15,7 @@ from rl_sched.evaluation import metrics
 from rl_sched.evaluation.energy import electricity_cost_usd, pool_energy_kwh
 from rl_sched.evaluation.fairness import finish_time_fairness
 from rl_sched.evaluation.timeline import Segments
+from rl_sched.policies.bounds.lower import LowerBounds
 from rl_sched.sim.rules import Rules
 from tests.evaluation_cases import run
 
@@ -65,6 +66,17 @@ def test_interrupted_jobs() -> None:
     assert m["noop_share_frac"] == pytest.approx(3 / 8)
     cut = replace(result, finish_s=np.array([18, np.nan]))
     assert np.isnan(metrics.noop_share_frac(cut))
+
+
+def test_gaps_to_what_no_schedule_can_beat() -> None:
+    m = metrics.run_metrics(THREE, bounds=LowerBounds(140.0, 120.0))  # JCTs of 10, 30 and 170 s
+    assert (m["mean_jct_bound_s"], m["mean_jct_gap_frac"]) == (pytest.approx(140 / 3), pytest.approx(0.5))
+    assert m["makespan_gap_frac"] == pytest.approx(0.5)
+    met = metrics.run_metrics(THREE, bounds=LowerBounds(210 * (1 + 1e-12), 180.0))
+    assert (met["mean_jct_gap_frac"], met["makespan_gap_frac"]) == (0.0, 0.0)
+    cut = metrics.run_metrics(run([0, 0], [0, np.nan], [5, np.nan], [1, 1]), bounds=LowerBounds(10.0, 5.0))
+    assert np.isnan(cut["mean_jct_gap_frac"]) and np.isnan(cut["makespan_gap_frac"])
+    assert cut["mean_jct_bound_s"] == 5
 
 
 def test_deadlines_and_priorities() -> None:

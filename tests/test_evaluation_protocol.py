@@ -14,6 +14,7 @@ from rl_sched.evaluation import protocol
 from rl_sched.evaluation.openings import LEDGER, openings, record_opening
 from rl_sched.evaluation.scores import ALL_WORKLOADS, COLUMNS, check_table, objective_of, policies_of
 from rl_sched.policies import POLICIES
+from rl_sched.policies.bounds.lower import lower_bounds
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.simulator import simulate
@@ -54,6 +55,9 @@ def test_rules_and_learned_policies_face_the_same_workloads() -> None:
     assert found["min_min"].workload_scores[seeds[1]] == pytest.approx(run.jct_s.mean())
     cdf = table[(table["eval_seed"] == ALL_WORKLOADS) & (table["policy"] == "min_min")]
     assert cdf["value"].is_monotonic_increasing and cdf["value"].iloc[-1] == 1.0
+    (least_s,) = table.query("eval_seed == @seeds[1] and metric == 'mean_jct_bound_s'")["value"].unique()
+    assert least_s * len(run.jct_s) == lower_bounds(scenario.workload(seeds[1]), scenario.cluster).total_jct_s
+    assert (table.loc[table["metric"].isin(["mean_jct_gap_frac", "makespan_gap_frac"]), "value"] > 0).all()
     assert protocol.summary(table[table["policy"] == "min_min"])["mean_jct_s"] == found["min_min"].seed_scores[-1]
 
 

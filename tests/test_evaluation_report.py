@@ -11,13 +11,22 @@ import pandas as pd
 import pytest
 
 from rl_sched.errors import ConfigError
-from rl_sched.evaluation.comparison import compare, display, interval_text, marginal, parse_factors, short
-from rl_sched.evaluation.markdown import markdown_table, seconds, text_table
+from rl_sched.evaluation.comparison import (
+    compare,
+    display,
+    interval_text,
+    marginal,
+    normalised_scores,
+    parse_factors,
+    short,
+)
+from rl_sched.evaluation.markdown import markdown_table, seconds, text_table, to_markdown
 from rl_sched.evaluation.protocol import run_rows
 from rl_sched.evaluation.report import build_report, plain, write_report
 from rl_sched.evaluation.scores import COLUMNS, Objective
 from rl_sched.evaluation.statistics import ONE_SEED, Estimate
-from tests.evaluation_cases import ablation, arm, costs, run
+from rl_sched.policies.bounds.lower import LowerBounds
+from tests.evaluation_cases import ablation, arm, costs, random_run, run
 
 REFERENCE = arm("mlp", "off")
 BEST = arm("cross_attention", "sorted")
@@ -226,3 +235,20 @@ def test_numbers_are_written_for_readers() -> None:
     assert interval_text(Estimate(2.0, math.nan, math.nan, 1, "")) == "+2.0 %"
     assert markdown_table(["a", "b"], [["x|y", "1"]]) == ["| a | b |", "|:--|--:|", "| x\\|y | 1 |"]
     assert text_table(["a", "b", "c"], [["xx", "1", "z"]]).splitlines() == ["a   b  c", "--------", "xx  1  z"]
+
+
+def test_scores_run_from_fifo_to_the_bound() -> None:
+    rng = np.random.default_rng
+    runs = {"fifo": 3.0, "sjf_backfill": 1.0, "min_min": 0.5}  # by how slow they are
+    played = {name: [random_run(rng(seed), slow) for seed in (1000, 1001)] for name, slow in runs.items()}
+    # As if the best of them met the bound.
+    bounds = [LowerBounds(float(run.jct_s.sum()), 1.0) for run in played["min_min"]]
+    rows = [row for name, two in played.items() for row in run_rows(two, name, "x", -1, (1000, 1001), bounds=bounds)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    scores = normalised_scores(compare(table))
+    assert (scores["fifo"], scores["min_min"]) == (0.0, pytest.approx(1.0)) and 0 < scores["sjf_backfill"] < 1
+    text = to_markdown(build_report(table, title="t", resamples=10))
+    assert "| policy | score | JCT above bound % |" in text and "0 = strict FIFO, 1 = the lower bound" in text
+    # Without FIFO, or without bounds, there is no such scale.
+    assert normalised_scores(compare(table[table["policy"] != "fifo"])) == {}
+    assert normalised_scores(compare(table[~table["metric"].str.contains("bound_s")])) == {}

@@ -24,7 +24,7 @@ from rl_sched.sim.simulator import Simulator, simulate
 from rl_sched.sim.snapshot import Preempt, Start
 from rl_sched.sim.watching import Watch
 from rl_sched.workload import Workload
-from tests.rule_worlds import World, worlds
+from tests.rule_worlds import World, turns_are_long_enough, worlds
 
 NAMES = ("max_min_fairness", "finish_time_fairness", "min_makespan", "gavel_fifo", "allox")
 ONE = ClusterSpec.of(gpu=1)
@@ -272,8 +272,7 @@ def test_every_world_comes_to_an_end(name: str) -> None:
     @given(world=worlds())
     def run(world: World) -> None:
         policy = replace(POLICIES.create(name), **SHORT.get(name, {}))
-        turn_s = world.rules.round_s or getattr(policy, "round_s", math.inf)
-        assume(not world.rules.preemption or all(cost_s < turn_s for _, cost_s in world.rules.restart_s))
+        assume(turns_are_long_enough(world, getattr(policy, "round_s", math.inf)))
         simulator = Simulator(world.cluster, replace(world.rules, debug=True))
         snapshot = simulator.reset(world.workload)
         player = policy.player(world.workload, world.cluster, world.rules)

@@ -54,8 +54,9 @@ def test_a_table_of_policies_and_metrics(capsys: pytest.CaptureFixture[str]) -> 
     lines = text.splitlines()
     assert lines[0].startswith("jobs     40 of synthetic: content ") and "seed 3, offered load " in lines[0]
     assert lines[1] == "cluster  8 x a100 + 4 x v100 + 2 x t4 on 3 nodes"
-    assert lines[2] == "rules    default: nothing but the defaults; seed 0"
-    assert [line.split()[0] for line in lines[6:8]] == ["fifo", "sjf_backfill"]
+    assert lines[2].startswith("bound    no schedule has a mean JCT below ")
+    assert lines[3] == "rules    default: nothing but the defaults; seed 0"
+    assert [line.split()[0] for line in lines[7:9]] == ["fifo", "sjf_backfill"]
     assert all(name in text for name in ("mean JCT (s)", "p99", "util. %", "worst rho", "energy (kWh)", "no-op %"))
 
 
@@ -247,6 +248,17 @@ def test_presets_are_those_of_the_page() -> None:
         ([*HELIOS, "--policy", ","], ConfigError, "At least one policy must be named"),
         ([*HELIOS, "--policy", "fifo", "--param", "x=1"], ConfigError, "'fifo' has no parameter 'x'. It takes none."),
         ([*HELIOS, "--policy", "fifo,las", "--param", "quantum=1"], ConfigError, "None of .* mean 'quantum_s'"),
+        (
+            [*HELIOS, "--policy", "las", "--param", "quantum_s=61", "--rules", "helios"],
+            ConfigError,
+            "pays 61 s",
+        ),
+        ([*HELIOS, "--policy", "allox,min_makespan", "--set", "restart_s=[[1, 360]]"], ConfigError, "round_s is 360 s"),
+        (
+            [*HELIOS, "--policy", "las", "--set", "restart_s=[[1, 9]]", "--set", "round_s=9"],
+            ConfigError,
+            "of the rules",
+        ),
         ([*HELIOS, "--policy", "fifo", "--rules", "helio"], ConfigError, "Did you mean 'helios'?"),
         ([*HELIOS, "--policy", "fifo", "--rules", "no.yaml"], ConfigError, "'no.yaml' does not exist"),
         ([*HELIOS, "--policy", "fifo", "--set", "windw=1"], ConfigError, "Did you mean 'window'?"),

@@ -17,8 +17,11 @@ from rl_sched import train as train_verb
 from rl_sched import tune_rule as tune_verb
 from rl_sched.config import ExperimentConfig
 from rl_sched.errors import ConfigError
+from rl_sched.policies import POLICIES
+from rl_sched.registry import Registry
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import SeedRanges
+from rl_sched.traces import TRACES
 from rl_sched.verbs import python_command
 
 TINY = [
@@ -150,3 +153,11 @@ def test_commands_of_the_readme_exist(repository: Path) -> None:
             assert (repository / words[0]).is_file(), command
     targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(), re.M))
     assert set(re.findall(r"`?make ([a-z-]+)", readme)) <= targets
+
+
+@pytest.mark.parametrize(("page", "table"), [("policies", POLICIES), ("traces", TRACES)])
+def test_pages_name_every_entry(page: str, table: Registry, repository: Path) -> None:
+    text = (repository / "docs" / f"{page}.md").read_text()
+    ranges = {f"f{k}" for k in range(1, 5)} if "`f1` to `f4`" in text else set()
+    named = set(re.findall(r"`([a-z0-9_-]+)`", "\n".join(re.findall(r"^\| ([^|]*) \|", text, re.M))))
+    assert set(table) <= named | ranges

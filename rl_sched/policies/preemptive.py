@@ -41,6 +41,10 @@ class PreemptiveOrder(ABC):
     def running_keys(self, snapshot: Snapshot) -> np.ndarray:
         """(m,) keys of the running jobs, comparable with those of the waiting ones; equal ones in order of start."""
 
+    def rounded_off(self, snapshot: Snapshot) -> np.ndarray:
+        """(m,) what decides between running jobs whose keys are equal only because they have been rounded."""
+        return np.zeros(len(snapshot.running.job))
+
     def until_s(self, snapshot: Snapshot) -> float:
         """When the order may change although nothing happens."""
         return np.inf
@@ -59,7 +63,8 @@ class PreemptiveOrder(ABC):
         lost: list[Decision] = []
         chosen: list[Decision] = []
         keys = np.concatenate([self.waiting_keys(snapshot), self.running_keys(snapshot)])
-        for k in np.argsort(keys, kind="stable").tolist():
+        rounded_off = np.concatenate([np.zeros(n), self.rounded_off(snapshot)])
+        for k in np.lexsort((rounded_off, np.arange(len(keys)) >= n, keys)).tolist():
             if k < n:
                 pool = _fastest(snapshot.duration_s[k], quota >= waiting_need[k])
                 if pool >= 0:
@@ -160,7 +165,10 @@ class LeastAttainedService(PreemptiveOrder):
         return snapshot.attained_s
 
     def running_keys(self, snapshot: Snapshot) -> np.ndarray:
-        return (snapshot.running.before_s - snapshot.running.segment_s) + snapshot.now_s
+        return self.rounded_off(snapshot) + snapshot.now_s
+
+    def rounded_off(self, snapshot: Snapshot) -> np.ndarray:
+        return snapshot.running.before_s - snapshot.running.segment_s
 
     def player(self, workload: Workload, cluster: ClusterSpec, rules: Rules) -> OrderPlayer:
         """Raises ``ConfigError`` if turns are too short for restarts."""

@@ -96,7 +96,13 @@ def las(quantum_s: float) -> Policy:
     def until_s(model: Model) -> float:
         return model.now_s + quantum_s if model.queue and model.running else math.inf
 
-    return PreemptiveOrder(lambda model, row: (model.attained_s(row),), until_s)
+    def key(model: Model, row: int) -> tuple[float, ...]:
+        if row not in model.running:
+            return (model.attained_s(row), 0, 0)
+        since_s = model.lives[row].attained_s - model.segment(row).start_s
+        return (since_s + model.now_s, 1, since_s)
+
+    return PreemptiveOrder(key, until_s)
 
 
 def tiresias(quantum_gpu_s: float) -> Policy:
