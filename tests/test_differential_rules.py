@@ -173,8 +173,16 @@ def assert_agreement(world: World, policy: Any, theirs: Policy) -> None:
         assert_same_result(result, model)
 
 
-def test_las_orders_what_rounding_makes_equal() -> None:
-    """Two jobs that started 2e-309 s apart have run equally long at 0.05 s, as far as doubles tell."""
-    workload = Workload.build([0.0, 2.2e-309, 0.05], [0.5, 0.5, 0.5], [1, 1, 2])
-    world = World(ClusterSpec((NodeGroup("a100", 1, 2),)), workload, Rules(preemption=True))
-    assert_agreement(world, POLICIES.create("las", quantum_s=0.1), las(0.1))
+@pytest.mark.parametrize(
+    ("submit_s", "num_gpus", "gpus"),
+    [
+        # Two jobs that started 2e-309 s apart have run equally long at 0.05 s, as far as doubles tell.
+        ([0.0, 2.2e-309, 0.05], [1, 1, 2], 2),
+        # Two that start at the same time, of which the one that had joined the queue first had run 3e-74 s before.
+        ([5e-324, 8e-85, 3e-74, 1e-6, 3.0], [5, 3, 1, 3, 4], 6),
+    ],
+)
+def test_las_orders_what_rounding_makes_equal(submit_s: list[float], num_gpus: list[int], gpus: int) -> None:
+    workload = Workload.build(submit_s, np.full(len(submit_s), 9.0), num_gpus)
+    world = World(ClusterSpec((NodeGroup("a100", 1, gpus),)), workload, Rules(preemption=True))
+    assert_agreement(world, POLICIES.create("las", quantum_s=0.75), las(0.75))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,7 @@ def test_learns_the_toy_task(name: str, limit: float, tmp_path: Path) -> None:
     result = train(experiment, tmp_path, task=TASK)
     assert result.curve[-1]["val_mean_jct_s"] < limit
     assert not result.stopped_early and result.steps >= 12_000
+    assert sys.float_info.min / 2 > 0  # the run has not changed the arithmetic of others
 
 
 def test_guided_run_starts_at_the_guide(tmp_path: Path) -> None:

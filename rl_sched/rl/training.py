@@ -86,7 +86,7 @@ def train(
     runtime.single_thread()
     runtime.keep_freed_memory()
     task = task or Task.of(experiment)
-    with runtime.embedded_ray():
+    with runtime.flushed_denormals(), runtime.embedded_ray():
         from rl_sched.rl.algorithms import ppo_config
 
         algo = ppo_config(experiment, task.make_env).build_algo()

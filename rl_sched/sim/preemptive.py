@@ -105,9 +105,16 @@ def _copy_run(a, b):
     a.key, a.job, a.need, a.type, a.keep = b.key, b.job, b.need, b.type, b.keep
 
 
+@helper
+def _started_later(s, e, a, b):
+    """Did ``a`` start after ``b``, or at the same time but after it in the queue?"""
+    x, y = s.life[e, a].segment_s, s.life[e, b].segment_s
+    return x > y or (x == y and s.jobs[e, a].seq > s.jobs[e, b].seq)
+
+
 @routine
 def _insert(s, e, order, quantum, runs, n, job):
-    """Puts a running job into its place among ``n``, behind equal keys."""
+    """Puts a running job into its place among ``n``; equal keys in order of their starts."""
     key = _running_key(s, e, order, quantum, job)
     low, high = 0, n
     while low < high:
@@ -116,6 +123,8 @@ def _insert(s, e, order, quantum, runs, n, job):
             low = middle + 1
         else:
             high = middle
+    while low > 0 and runs[low - 1].key == key and _started_later(s, e, runs[low - 1].job, job):
+        low -= 1
     for i in range(n, low, -1):
         _copy_run(runs[i], runs[i - 1])
     r = runs[low]
