@@ -186,3 +186,16 @@ def test_las_orders_what_rounding_makes_equal(submit_s: list[float], num_gpus: l
     workload = Workload.build(submit_s, np.full(len(submit_s), 9.0), num_gpus)
     world = World(ClusterSpec((NodeGroup("a100", 1, gpus),)), workload, Rules(preemption=True))
     assert_agreement(world, POLICIES.create("las", quantum_s=0.75), las(0.75))
+
+
+def test_a_job_without_work_left_appears_to_need_the_same_everywhere() -> None:
+    """Preempted in its tail, so that the pool of the lowest number counts as its fastest."""
+    speed = [[0.5, 1.0], [0.0, 1.0]]
+    workload = Workload.build(
+        [0.0, 1.25], [1.0, 0.125], [2, 2], job_class=[0, 1], speed=speed, gpu_types=("k80", "v100")
+    )
+    cluster = ClusterSpec((NodeGroup("k80", 1, 2), NodeGroup("v100", 1, 2)))
+    world = World(cluster, workload, Rules(preemption=True, preemptive_tail_s=1.0))
+    model = world.model(las(2.0)).play()
+    assert [event[2:4] for event in model.events if event[1] == "start"] == [(0, 1), (1, 1), (0, 0)]
+    assert_agreement(world, POLICIES.create("las", quantum_s=2.0), las(2.0))

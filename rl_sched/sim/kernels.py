@@ -49,13 +49,15 @@ def can_start(s, e, job, t):
 
 @helper
 def fastest_type(s, e, job):
-    """The type on which the job would run fastest among those where it fits now; -1 if none (ties: first)."""
+    """The type on which the job appears to need the least time, where it fits now; -1 if none (ties: first)."""
     best = NO_TYPE
     best_s = np.inf
     for t in range(s.types.shape[1]):
-        if s.dur[e, job, t] < best_s and fits(s, e, t, s.classes[e, s.jobs[e, job].klass]):
-            best = t
-            best_s = s.dur[e, job, t]
+        if s.dur[e, job, t] < np.inf:
+            need_s = visible_s(s, e, job, t)
+            if need_s < best_s and fits(s, e, t, s.classes[e, s.jobs[e, job].klass]):
+                best = t
+                best_s = need_s
     return best
 
 

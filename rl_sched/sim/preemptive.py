@@ -154,11 +154,13 @@ def _remove(s, e, runs, n, job):
 
 @helper
 def _pool_with_quota(s, e, quota, job):
-    """The fastest pool that has quota for the job; -1 if none."""
+    """The pool on which the job appears to need the least time among those with quota for it; -1 if none."""
     best, best_s = -1, np.inf
     for t in range(s.types.shape[1]):
-        if s.dur[e, job, t] < best_s and quota[t] >= _need(s, e, job):
-            best, best_s = t, s.dur[e, job, t]
+        if s.dur[e, job, t] < np.inf and quota[t] >= _need(s, e, job):
+            need_s = visible_s(s, e, job, t)
+            if need_s < best_s:
+                best, best_s = t, need_s
     return best
 
 
