@@ -40,7 +40,7 @@ ablation: setup ## train and compare networks and lookahead modes (ARGS="--quick
 	$(PY) experiments/ablation.py $(ARGS)
 
 test: setup ## run the fast tests on two processes
-	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: setup ## run the slow tests
 	$(PY) -m pytest -m slow $(ARGS)

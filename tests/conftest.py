@@ -19,6 +19,20 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+#: The files that take longest, in this order: with two workers and one file each at a time, neither is left alone with
+#: a long one at the end, and while one compiles kernels the other starts Ray.
+LONG = (
+    "test_policies", "test_sweeps_engine", "test_sweeps_kill", "test_env", "test_simulator", "test_differential_rules",
+    "test_simulate_verb", "test_reference_cases", "test_rl_training", "test_gavel_player", "test_gavel_policies",
+    "test_benchmark_latency", "test_verbs", "test_scenarios",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
+
+
 def _folder_of(variable: str, what: str) -> Path:
     value = os.environ.get(variable)
     if not value:

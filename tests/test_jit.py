@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numba
 import numpy as np
+import pytest
 
 from rl_sched.sim import jit
+
+
+def ours(function: Callable) -> Callable:
+    """Compiled as a kernel is, but without a cache on disk."""
+    return numba.njit(_nrt=False, error_model="numpy", pipeline_class=jit._Compiler)(function)
 
 
 def test_functions_of_others_still_count_from_the_end() -> None:
@@ -15,7 +22,7 @@ def test_functions_of_others_still_count_from_the_end() -> None:
         return values[index]
 
     values = np.arange(5.0)
-    assert jit.routine(pick)(values, 2) == 2.0  # compiled in our way, just before
+    assert ours(pick)(values, 2) == 2.0  # compiled in our way, just before
     assert numba.njit(pick)(values, -1) == 4.0
 
 
@@ -23,11 +30,26 @@ def test_ours_are_compiled_without_it() -> None:
     def pick(values, index):
         return values[index]
 
-    ours, theirs = jit.routine(pick), numba.njit(pick)
-    for function in (ours, theirs):
+    both = ours(pick), numba.njit(pick)
+    for function in both:
         function(np.arange(5.0), 1)
-    length = {f: len(next(iter(f.inspect_llvm().values()))) for f in (ours, theirs)}
-    assert length[ours] < length[theirs]
+    short, long = (len(next(iter(function.inspect_llvm().values()))) for function in both)
+    assert short < long
+
+
+@pytest.mark.parametrize("inner", [jit.helper, jit.routine])
+def test_what_kernels_call_is_a_part_of_them_and_nothing_else(inner: Callable) -> None:
+    @inner
+    def twice(x):
+        return 2.0 * x
+
+    @ours
+    def four_times(x):
+        return twice(twice(x))
+
+    assert four_times(3.0) == 12.0
+    with pytest.raises((TypeError, KeyError)):
+        twice(3.0)
 
 
 def test_a_kernel_is_made_of_all_it_imports() -> None:

@@ -73,6 +73,12 @@ def _plain_index(context: Any, builder: Any, idxty: Any, idx: Any, size: Any) ->
 arrayobj.fix_integer_index = _plain_index
 
 
+def _optimise(library: Any, **options: Any) -> None:
+    """One run of LLVM's passes over a library; numba makes two, the first of them for its reference counting."""
+    manager, builder = library._codegen._module_pass_manager(**options)
+    manager.run(library._final_module, builder)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(NativeLowering):
     """Numba's last pass, with the flag of ``_plain_index`` set."""
@@ -81,6 +87,10 @@ class _Lowering(NativeLowering):
 
     def run_pass(self, state: Any) -> bool:
         global _lowering_ours
+        if state.library is None:
+            state.library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
+            state.library.enable_object_caching()
+            state.library._optimize_final_module = lambda library=state.library: _optimise(library)
         _lowering_ours = True
         try:
             return bool(super().run_pass(state))
@@ -88,25 +98,62 @@ class _Lowering(NativeLowering):
             _lowering_ours = False
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _InnerLowering(_Lowering):
+    """The same for a function that only kernels call: it becomes a part of theirs, and no machine code of its own.
+
+    Optimised machine code of every helper, with all that it calls inlined, and of the wrappers that would make it
+    callable from Python, more than doubled the time of compiling, and made nothing faster.
+    """
+
+    _name = "rl_sched_inner_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        context = state.targetctx
+        library = state.library = context.codegen().create_library(state.func_id.func_qualname)
+        library._optimize_final_module = lambda: _optimise(library, cost="cheap", slp_vectorize=False)
+        library._finalize_specific = lambda: None
+        context.get_executable = lambda *_: {}.__getitem__  # numba needs some builtin; called by mistake, this raises
+        try:
+            return super().run_pass(state)
+        finally:
+            del context.get_executable
+
+
 class _Compiler(CompilerBase):
     """Numba's compiler with our last pass."""
+
+    lowering: type[NativeLowering] = _Lowering
 
     def define_pipelines(self) -> list[Any]:
         manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
         position = [p for p, _ in manager.passes].index(NativeLowering)
-        manager.passes[position] = (_Lowering, manager.passes[position][1])
+        manager.passes[position] = (self.lowering, manager.passes[position][1])
         manager.finalize()
         return [manager]
 
 
+class _InnerCompiler(_Compiler):
+    lowering = _InnerLowering
+
+
+_INNER: dict[str, Any] = {
+    "_nrt": False,
+    "error_model": "numpy",
+    "pipeline_class": _InnerCompiler,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+
 def helper(function: Compiled) -> Compiled:
     """A function called by kernels only; inlined."""
-    return njit(_nrt=False, forceinline=True, error_model="numpy", pipeline_class=_Compiler)(function)
+    return njit(forceinline=True, **_INNER)(function)
 
 
 def routine(function: Compiled) -> Compiled:
-    """A large function called by kernels; not inlined."""
-    return njit(_nrt=False, error_model="numpy", pipeline_class=_Compiler)(function)
+    """A large function called by kernels only; not inlined."""
+    return njit(**_INNER)(function)
 
 
 def kernel(function: Compiled) -> Compiled:
