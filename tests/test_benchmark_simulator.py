@@ -85,7 +85,7 @@ def test_benchmark_prints_one_json_object(repository: Path) -> None:
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert set(printed) == {"machine", "figures"}
-    assert len(printed["figures"]) == 4 + len(RUNS) + 7
+    assert len(printed["figures"]) == 4 + len(RUNS) + 8
     for figure in printed["figures"]:
         assert set(figure) == {"name", "unit", "ours", "peer", "peer_name", "ratio"}
         assert figure["ratio"] == pytest.approx(figure["ours"] / figure["peer"])
