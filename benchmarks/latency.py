@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
 
     waiting: tuple[int, ...] = (1_000, 10_000)
     moments: int = 100  #: at which each policy is asked, one after the other
-    limit_s: float = 60.0  #: for all decisions of one policy
+    limit_s: float = 120.0  #: for all decisions of one policy
 
 
 #: Fewer moments than this say nothing about a p99.
