@@ -68,7 +68,7 @@ def _sides(experiment: ExperimentConfig) -> tuple[Any, Callable[[], int], Callab
     import numpy as np
 
     from benchmarks.handwritten_ppo import HandwrittenPPO
-    from rl_sched.rl.algorithms import ppo_config
+    from rl_sched.rl.algorithms.ppo import ppo_config
     from rl_sched.rl.networks import NETWORKS
     from rl_sched.rl.runner import stagger
     from rl_sched.rl.task import Task

@@ -100,6 +100,65 @@ class PPOConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayConfig:
+    """Learning from remembered transitions (DQN and SAC)."""
+
+    capacity: int = 200_000  #: transitions remembered, at about 2 kB each with a window of 50 jobs
+    starts: int = 10_000  #: environment steps before the first update
+    rollout: int = 4  #: steps per environment between two rounds of updates
+    ratio: float = 2.0  #: transitions learned from per environment step
+    minibatch: int = 512
+    n_step: int = 5  #: rewards summed before the value of the next state stands in for the rest
+    priority: float = 0.6  #: exponent of the temporal-difference error (Schaul et al., 2016); 0 = uniform
+    priority_beta: float = 0.4  #: exponent of the correction for it at the start; 1 at the last step
+
+    def __post_init__(self) -> None:
+        _check(self, capacity=">= 1", starts=">= 0", rollout=">= 1", ratio="> 0", minibatch=">= 1", n_step=">= 1")
+        _check(self, priority="between 0 and 1", priority_beta="between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class DQNConfig:
+    """Deep Q-learning, double and dueling (Mnih et al., 2015; van Hasselt et al., 2016; Wang et al., 2016)."""
+
+    lr: float = 1e-3
+    lr_final: float = 0.05  #: fraction of ``lr`` at the last step
+    gamma: float = 1.0  #: 1 = undiscounted: discounting the raw cost makes a policy wait for ever
+    double: bool = True  #: the network chooses the next action, the target network values it
+    dueling: bool = True  #: value plus advantages, else the advantages alone are the values
+    epsilon: float = 1.0  #: share of random actions at the start
+    epsilon_final: float = 0.02
+    epsilon_frac: float = 0.2  #: part of the steps in which it falls from one to the other
+    tau: float = 0.01  #: what the target network takes over from the network at every update
+    max_grad_norm: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", epsilon="between 0 and 1")
+        _check(self, epsilon_final="between 0 and 1", epsilon_frac="between 0 and 1", tau="between 0 and 1")
+        _check(self, max_grad_norm="> 0")
+
+
+@dataclass(frozen=True, slots=True)
+class SACConfig:
+    """Soft actor-critic over discrete actions, twin Q (Haarnoja et al., 2018; Christodoulou, 2019)."""
+
+    lr: float = 1e-3  #: of policy and values
+    lr_final: float = 0.05  #: fraction of ``lr`` at the last step
+    alpha_lr: float = 1e-2  #: of the logarithm of the temperature
+    gamma: float = 1.0
+    alpha: float = 0.05  #: temperature at the start
+    entropy_frac: float = 0.2  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
+    entropy_frac_final: float = 0.02  #: ... and at the last step
+    tau: float = 0.01  #: what the target networks take over at every update
+    max_grad_norm: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check(self, lr="> 0", lr_final=">= 0", alpha_lr=">= 0", gamma="between 0 and 1", alpha="> 0")
+        _check(self, entropy_frac="between 0 and 1", entropy_frac_final="between 0 and 1", tau="between 0 and 1")
+        _check(self, max_grad_norm="> 0")
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Length and bookkeeping of one training run."""
 
@@ -118,10 +177,14 @@ class ExperimentConfig:
     """One experiment: everything that decides the result of one training run."""
 
     scenario: str = "default"
+    algo: str = "ppo"  #: ppo | dqn | sac
     seed: int = 1
     env: EnvConfig = field(default_factory=EnvConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    dqn: DQNConfig = field(default_factory=DQNConfig)
+    sac: SACConfig = field(default_factory=SACConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:

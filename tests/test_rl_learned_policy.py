@@ -10,6 +10,7 @@ import pytest
 
 from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.errors import CheckpointError, ConfigError
+from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.learned_policy import LearnedPolicy
 from rl_sched.rl.playing import acting, play
 from rl_sched.rl.task import Task
@@ -60,8 +61,8 @@ def test_returns_are_the_scenarios_whatever_was_paid_in_training(run: TrainResul
     paid = dataclasses.replace(EXPERIMENT, env=dataclasses.replace(EXPERIMENT.env, reward="progress"))
     policy.experiment = paid
     assert policy.play_episodes("default", seeds)[0][1]["episode_return"] == row["episode_return"]
-    validator = Validator(Task.of(paid), 1, seed=1)
-    (judged,) = play(acting(policy.network), validator._env)
+    validator = Validator(Task.of(paid), decision_of(paid), 1, seed=1)
+    (judged,) = play(acting(policy.network, decision_of(paid)), validator._env)
     assert judged["episode_return"] == row["episode_return"] != 0 and judged["seed"] == seeds[0]
 
 

@@ -25,7 +25,7 @@ EXPERIMENT = ExperimentConfig(
 
 @pytest.fixture(scope="module")
 def algo():  # type: ignore[no-untyped-def]
-    from rl_sched.rl.algorithms import ppo_config
+    from rl_sched.rl.algorithms.ppo import ppo_config
     from rl_sched.rl.runtime import embedded_ray
 
     with embedded_ray():
@@ -92,7 +92,7 @@ def test_runner_plays_the_newest_weights(algo) -> None:  # type: ignore[no-untyp
 
 def test_update_is_ppo_by_hand(algo) -> None:  # type: ignore[no-untyped-def]
     """One full-batch step through RLlib equals the same step written out."""
-    from rl_sched.rl.algorithms import ppo_config
+    from rl_sched.rl.algorithms.ppo import ppo_config
     from rl_sched.rl.gae import ReturnScale, gae
 
     one_step = dataclasses.replace(EXPERIMENT, ppo=PPOConfig(rollout=40, minibatch=320, epochs=1, gamma=0.9))

@@ -13,6 +13,7 @@ import pytest
 from rl_sched.config import EnvConfig, ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl import checkpoint
+from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.task import Task
 from rl_sched.rl.training import Progress, train
@@ -46,7 +47,7 @@ def test_validation_plays_each_val_seed_once() -> None:
         played.append(num_envs)
         return ToyVectorEnv(num_envs, seed, split)
 
-    Validator(Task(make_env, num_val_seeds=5), 128, seed=1)(network)
+    Validator(Task(make_env, num_val_seeds=5), decision_of(ExperimentConfig()), 128, seed=1)(network)
     assert played == [5, 5]
     assert Task.of(ExperimentConfig(scenario="ppo-jobs")).num_val_seeds == 60
 
@@ -133,7 +134,7 @@ def test_stop_and_resume(tmp_path: Path) -> None:
 
 
 def test_resumption_restores_everything(tmp_path: Path) -> None:
-    from rl_sched.rl.algorithms import ppo_config
+    from rl_sched.rl.algorithms.ppo import ppo_config
 
     algo = ppo_config(SMALL, TASK.make_env).build_algo()
     for _ in range(3):

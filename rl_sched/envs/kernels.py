@@ -90,7 +90,8 @@ def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
     actions, fresh, ended, steps, episodes, static, guide_code, guide_params, finish_times, scale, horizon_s,
     out_jobs, out_mask, out_globals, out_remaining, out_guide,
-    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, free,
+    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
+    free,
 ):  # fmt: skip
     """Acts in and observes the first N = len(actions) records; returns the number of episodes that ended.
 
@@ -113,7 +114,7 @@ def step_all(
     window = rows.shape[1]
     guided = guide_code >= 0
     shown = Shown(used, rows, duration, ends, kinds)
-    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, free)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
     num_ended = 0
     for e in range(len(actions)):
         step, episode = steps[e], episodes[e]
@@ -156,7 +157,7 @@ def step_all(
 @kernel
 def costs_to_go(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    raw, wanted, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, free,
+    raw, wanted, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
 
@@ -169,7 +170,7 @@ def costs_to_go(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
     scratch = raw.shape[0] - 1
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
     for e in range(len(wanted)):
         if wanted[e]:
             for k in range(raw.shape[1]):

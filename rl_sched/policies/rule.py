@@ -45,6 +45,8 @@ class KernelRule:
             free_at=free_at,
             plan=free_at.copy(),
             done=np.zeros(n, np.bool_),
+            bound=np.zeros(n),
+            block=np.zeros(rule_kernels.num_blocks(n)),
             free=snapshot.free_gpus.copy(),
         )
         row, gpu_type = rule_kernels.choose_once(

@@ -17,6 +17,9 @@ from rl_sched.sim.watching import END
 
 RANDOM, BEST_FIT, INDEX, MIN_MIN, WFP3, UNICEP, CHEAPEST = range(7)
 
+#: Rows that a planning rule passes over at once.
+BLOCK = 64
+
 #: Stands for log2(1) = 0 in a divisor.
 LOG2_OF_ONE = 1e-15
 
@@ -32,7 +35,14 @@ class Look(NamedTuple):
     free_at: np.ndarray  # (T, G) s from now until 1, 2, ... GPUs of the type are free; inf beyond its size
     plan: np.ndarray  # (T, G) copy of free_at that a planning rule changes
     done: np.ndarray  # (W,) bool scratch
+    bound: np.ndarray  # (W,) scratch
+    block: np.ndarray  # (W / BLOCK,) scratch: least ``bound`` of BLOCK rows
     free: np.ndarray  # (T,) int64 idle GPUs
+
+
+def num_blocks(rows: int) -> int:
+    """How many blocks hold ``rows`` rows."""
+    return -(-rows // BLOCK)
 
 
 def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
@@ -46,6 +56,8 @@ def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
         free_at=np.full((num_types, num_gpus), np.inf),
         plan=np.zeros((num_types, num_gpus)),
         done=np.zeros(rows, np.bool_),
+        bound=np.zeros(rows),
+        block=np.zeros(num_blocks(rows)),
         free=np.zeros(num_types, np.int64),
     )
 
@@ -208,56 +220,74 @@ def _cheapest(look, n, params):
     return row, best
 
 
+@helper
+def _planned(look, i, params):
+    """Where the job of row ``i`` is planned to finish first: (type, finish, start, bound), in s from now.
+
+    Finish counts waiting ``alpha`` times. ``bound`` is the least finish over the types: a type that is free now may be
+    preferred to it (``theta``), and reservations can only raise it, since they only delay slots of the plan.
+    """
+    alpha, theta = params[0], params[1]
+    gang = look.gang[i]
+    best, finish, begin = -1, np.inf, 0.0
+    now_type, now_s = -1, np.inf
+    for t in range(look.duration.shape[1]):
+        if look.duration[i, t] == np.inf:
+            continue
+        at = look.plan[t, gang - 1]
+        if look.feasible[i, t] and look.free[t] < gang:
+            at = 0.0  # there is room on a shared GPU
+        if at == 0.0 and not look.feasible[i, t]:
+            # Enough GPUs are idle but not where the placement rule needs them: wait for a next one.
+            k = gang - 1
+            while k < look.plan.shape[1] - 1 and look.plan[t, k] == 0.0:
+                k += 1
+            at = look.plan[t, k]
+            if at == 0.0:
+                continue  # all are about to be free (one event per decision), or the gang never fits here
+        if at == 0.0 and look.duration[i, t] < now_s:
+            now_type, now_s = t, look.duration[i, t]
+        if alpha * at + look.duration[i, t] < finish:
+            best, finish, begin = t, alpha * at + look.duration[i, t], at
+    bound = finish
+    if best >= 0 and begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
+        best, finish, begin = now_type, now_s, 0.0
+    return best, finish, begin, bound
+
+
 @routine
 def _min_min(look, n, params):
-    alpha, theta, depth, power = params[0], params[1], params[2], params[3]
-    num_types = look.duration.shape[1]
-    for t in range(num_types):
+    depth, power = params[2], params[3]
+    for t in range(look.duration.shape[1]):
         for k in range(look.plan.shape[1]):
             look.plan[t, k] = look.free_at[t, k]
     for i in range(n):
-        look.done[i] = False
+        look.bound[i] = -np.inf
+    blocks = (n + BLOCK - 1) // BLOCK
+    for b in range(blocks):
+        look.block[b] = -np.inf
     reserved = 0
     while True:
         row, kind, least, planned_start = -1, -1, np.inf, 0.0
-        for i in range(n):
-            if look.done[i]:
+        for b in range(blocks):
+            if look.block[b] >= least:  # also where all have reserved or can never start: inf
                 continue
-            gang = look.gang[i]
-            best, finish, begin = -1, np.inf, 0.0
-            now_type, now_s = -1, np.inf
-            for t in range(num_types):
-                if look.duration[i, t] == np.inf:
-                    continue
-                at = look.plan[t, gang - 1]
-                if look.feasible[i, t] and look.free[t] < gang:
-                    at = 0.0  # there is room on a shared GPU
-                if at == 0.0 and not look.feasible[i, t]:
-                    # Enough GPUs are idle but not where the placement rule needs them: wait for a next one.
-                    k = gang - 1
-                    while k < look.plan.shape[1] - 1 and look.plan[t, k] == 0.0:
-                        k += 1
-                    at = look.plan[t, k]
-                    if at == 0.0:
-                        continue  # all are about to be free (one event per decision), or the gang never fits here
-                if at == 0.0 and look.duration[i, t] < now_s:
-                    now_type, now_s = t, look.duration[i, t]
-                if alpha * at + look.duration[i, t] < finish:
-                    best, finish, begin = t, alpha * at + look.duration[i, t], at
-            if best < 0:
-                continue
-            if begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
-                best, finish, begin = now_type, now_s, 0.0
-            if reserved >= depth and begin > 0.0:
-                continue  # it may neither start nor reserve, so it changes nothing for the others
-            key = finish * gang**power if power != 0.0 else finish
-            if key < least:
-                row, kind, least, planned_start = i, best, key, begin
+            low = np.inf
+            for i in range(b * BLOCK, min((b + 1) * BLOCK, n)):
+                if look.bound[i] < least:
+                    best, finish, begin, bound = _planned(look, i, params)
+                    weight = look.gang[i] ** power if power != 0.0 else 1.0
+                    look.bound[i] = bound * weight
+                    # At full depth a job that would wait may neither start nor reserve: it changes nothing.
+                    if best >= 0 and finish * weight < least and (begin == 0.0 or reserved < depth):
+                        row, kind, least, planned_start = i, best, finish * weight, begin
+                low = min(low, look.bound[i])
+            look.block[b] = low
         if row < 0:
             return -1, -1
         if planned_start == 0.0:
             return row, kind
-        look.done[row] = True
+        look.bound[row] = np.inf
         reserved += 1
         _reserve(look.plan, kind, look.gang[row], planned_start + look.duration[row, kind])
 
@@ -316,13 +346,13 @@ def play(s, e, code, params, look):
 @kernel
 def run(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    first, last, code, params, job, gang, submit, duration, feasible, free_at, plan, done, free,
+    first, last, code, params, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free,
 ):  # fmt: skip
     """Plays the records ``first <= e < last`` with one rule; from ``job`` on, the fields of a ``Look``."""
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
     for e in range(first, last):
         play(s, e, code, params, look)
 
@@ -330,13 +360,13 @@ def run(
 @kernel
 def run_slice(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e,
-    code, params, job, gang, submit, duration, feasible, free_at, plan, done, free, budget,
+    code, params, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, budget,
 ):  # fmt: skip
     """Plays up to ``budget`` decisions of record ``e``; returns END at its end, else 0."""
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
     for _ in range(budget):
         if complete(s, e) or cut(s, e):
             return END
@@ -349,8 +379,9 @@ def run_slice(
 
 @kernel
 def choose_once(
-    code, params, n, now, decision, may_wait, job, gang, submit, duration, feasible, free_at, plan, done, free
+    code, params, n, now, decision, may_wait, job, gang, submit, duration, feasible, free_at, plan, done, bound, block,
+    free,
 ):  # fmt: skip
     """``choose`` for Python callers; from ``job`` on, the fields of a ``Look``."""
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
     return choose(code, params, look, n, now, decision, may_wait)

@@ -23,7 +23,7 @@ from torch import nn
 from rl_sched.config import ExperimentConfig, build, to_dict
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.provenance import package_hash
-from rl_sched.rl import masking
+from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.rollout import EnvFactory
 
 FORMAT = 1
@@ -67,8 +67,9 @@ def answers(network: nn.Module, obs: Arrays) -> tuple[NDArray[np.float32], NDArr
     return out.logits.numpy(), out.value.numpy()
 
 
-def _greedy(logits: NDArray[np.float32], obs: Arrays) -> NDArray[np.int64]:
-    return masking.greedy(torch.from_numpy(logits), torch.from_numpy(obs["action_mask"])).numpy()
+def _greedy(experiment: ExperimentConfig, logits: NDArray[np.float32], obs: Arrays) -> NDArray[np.int64]:
+    decision = decision_of(experiment)
+    return decision.greedy(torch.from_numpy(logits), torch.from_numpy(obs["action_mask"])).numpy()
 
 
 def save(
@@ -95,7 +96,7 @@ def save(
     new.mkdir()
     torch.save(network.state_dict(), new / "weights.pt")
     logits, value = answers(network, probe_obs)
-    arrays: Arrays = {"logits": logits, "value": value, "greedy": _greedy(logits, probe_obs)}
+    arrays: Arrays = {"logits": logits, "value": value, "greedy": _greedy(experiment, logits, probe_obs)}
     arrays |= {f"obs.{key}": part for key, part in probe_obs.items()}
     np.savez_compressed(new / "probe.npz", **arrays)  # type: ignore[arg-type]
     (new / "experiment.json").write_text(json.dumps(to_dict(experiment), indent=2) + "\n")
@@ -185,7 +186,7 @@ def check_answers(loaded: Loaded, network: nn.Module, where: object) -> None:
         )
     # From the stored logits: the rule alone is compared, not rounding at a tie.
     if loaded.probe_greedy is not None and not np.array_equal(
-        _greedy(loaded.probe_logits, loaded.probe_obs), loaded.probe_greedy
+        _greedy(loaded.experiment, loaded.probe_logits, loaded.probe_obs), loaded.probe_greedy
     ):
         raise CheckpointError(
             f"The checkpoint {where} was validated with another greedy rule: from its stored logits other actions "

@@ -13,6 +13,7 @@ from rl_sched.envs.observation import ObsSpec
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import CheckpointError
 from rl_sched.rl import checkpoint, runtime
+from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.playing import acting, play
 from rl_sched.rl.task import ScenarioEnvs, judged
@@ -75,8 +76,7 @@ class LearnedPolicy:
             scenario: Where to play; it must have the GPU types the network was trained for, and for ``mlp`` the same
                 window and number of GPUs.
             seeds: Workload seeds, each of them once.
-            greedy: Wait if that is at least as probable as all starts together, else take the most probable start.
-                Otherwise draw an action.
+            greedy: Take the action that the policy holds best (``deciding``). Otherwise draw one.
 
         Returns:
             Per seed, in their order, the run and the environment's statistics (return, no-op share, ...).
@@ -85,7 +85,7 @@ class LearnedPolicy:
             CheckpointError: The scenario's observations do not fit the network.
             ConfigError: A seed is there twice.
         """
-        act = acting(self.network, greedy=greedy)
+        act = acting(self.network, decision_of(self.experiment), greedy=greedy)
         where = SCENARIOS.create(scenario) if isinstance(scenario, str) else scenario
         out: list[tuple[RunResult, dict[str, Any]]] = []
         for start in range(0, len(seeds), MAX_ENVS):

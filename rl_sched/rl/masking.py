@@ -42,6 +42,48 @@ def greedy(logits: Tensor, mask: Tensor) -> Tensor:
     return torch.where(wait, 0, start.argmax(dim=1) + 1)
 
 
+def num_legal(log_probabilities: Tensor) -> Tensor:
+    """(B,) float: how many actions are legal, from anything (B, A) that is masked."""
+    return (log_probabilities > 0.5 * MASKED).sum(dim=1, dtype=log_probabilities.dtype)
+
+
+def expectation(log_probabilities: Tensor, of: Tensor) -> Tensor:
+    """(B,) mean of ``of`` (B, A) under masked log-probabilities; what illegal actions have in it counts for nothing."""
+    legal = log_probabilities > 0.5 * MASKED
+    return (torch.softmax(log_probabilities, dim=1) * of.masked_fill(~legal, 0.0)).sum(dim=1)
+
+
+def action_values(advantages: Tensor, value: Tensor | None, mask: Tensor) -> Tensor:
+    """(B, A) values of the actions, ``MASKED`` where illegal.
+
+    Dueling (Wang et al., 2016, equation 9): value + advantage - the mean advantage of the legal actions.
+
+    Args:
+        advantages: (B, A).
+        value: (B,) of the state; None = the advantages are the values.
+        mask: (B, A).
+    """
+    if value is None:
+        return masked_logits(advantages, mask)
+    legal = mask != 0
+    mean = (advantages * legal).sum(dim=1) / legal.sum(dim=1)
+    return masked_logits(advantages + (value - mean).unsqueeze(1), mask)
+
+
+def best(values: Tensor) -> Tensor:
+    """(B,) int64 the legal action of the highest masked value; the first of equals."""
+    return values.argmax(dim=1)
+
+
+def epsilon_greedy(values: Tensor, epsilon: float) -> Tensor:
+    """(B, A) log-probabilities: any legal action with probability ``epsilon``, else the best; ``MASKED`` elsewhere."""
+    legal = values > 0.5 * MASKED
+    probabilities = legal * (epsilon / legal.sum(dim=1, keepdim=True))
+    probabilities.scatter_add_(1, best(values).unsqueeze(1), torch.full((values.shape[0], 1), 1.0 - epsilon))
+    # An action of probability 0 must not be drawn: it is as good as illegal.
+    return probabilities.log().masked_fill(probabilities <= 0, MASKED)
+
+
 def sample(log_probabilities: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Draws one action per row by inversion: one uniform number a row.
 

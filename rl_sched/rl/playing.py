@@ -12,19 +12,20 @@ from torch import nn
 
 from rl_sched.errors import ConfigError
 from rl_sched.rl import masking
+from rl_sched.rl.deciding import Decision
 from rl_sched.rl.rollout import RawVectorEnv
 
 #: Observations (n, ...) -> legal actions (n,) int64.
 Act = Callable[[Mapping[str, NDArray[Any]]], NDArray[np.int64]]
 
 
-def acting(network: nn.Module, *, greedy: bool = True, seed: int = 0) -> Act:
+def acting(network: nn.Module, decision: Decision, *, greedy: bool = True, seed: int = 0) -> Act:
     """A network as a function from observations to actions.
 
     Args:
         network: A network of the NETWORKS table.
-        greedy: Decide by ``masking.greedy``: wait if that is at least as probable as all starts together, else the
-            most probable start. Otherwise draw an action.
+        decision: What is done with its answers.
+        greedy: Decide by ``decision.greedy``; otherwise draw from ``decision.log_probs``.
         seed: Of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -35,8 +36,8 @@ def acting(network: nn.Module, *, greedy: bool = True, seed: int = 0) -> Act:
         logits = network(tensors).logits
         mask = tensors["action_mask"]
         if greedy:
-            return masking.greedy(logits, mask).numpy()
-        return masking.sample(masking.log_probs(logits, mask), generator)[0].numpy()
+            return decision.greedy(logits, mask).numpy()
+        return masking.sample(decision.log_probs(logits, mask), generator)[0].numpy()
 
     return act
 

@@ -57,16 +57,16 @@ def stagger(env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Gene
 class SchedulingRunner(EnvRunner, Checkpointable):
     """Plays N environments with the current policy; ``sample()`` returns a ``Rollout`` of [T, N] arrays.
 
-    ``config.env_config`` holds ``make_env`` (an ``EnvFactory``), ``num_envs``, ``rollout`` (T) and ``seed``.
+    ``config.env_config`` holds ``make_env`` (an ``EnvFactory``), ``rollout`` (T) and ``experiment``.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         settings = self.config.env_config
         self._make_env = settings["make_env"]
-        self._num_envs: int = settings["num_envs"]
         self._steps: int = settings["rollout"]
-        self._base_seed: int = settings["seed"]
+        self._num_envs: int = settings["experiment"].train.num_envs
+        self._base_seed: int = settings["experiment"].seed
         self.env: RawVectorEnv
         self.make_env()
         self.module: Any = None
@@ -84,6 +84,11 @@ class SchedulingRunner(EnvRunner, Checkpointable):
     def make_module(self) -> None:
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
         self.module = spec.build()
+
+    @property
+    def observation(self) -> dict[str, NDArray[Any]]:
+        """The present observations (N, ...): the environment's buffers."""
+        return self._obs
 
     def start_episodes(self) -> None:
         """Starts N fresh episodes from a stream that depends on the seed and on the steps done so far."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from rl_sched.config import ExperimentConfig, to_dict
 from rl_sched.errors import CheckpointError
 from rl_sched.rl import checkpoint, runtime
+from rl_sched.rl.algorithms import ALGORITHMS
+from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.task import Task
 from rl_sched.rl.validation import Validation, Validator
 
 if TYPE_CHECKING:
-    from rl_sched.rl.algorithms import SchedulingPPO
+    from rl_sched.rl.algorithms.local import LocalAlgorithm
 
 #: Folder of RLlib's own state (weights, optimiser, counters) inside ``last``.
 RLLIB_STATE = "rllib"
@@ -87,9 +89,7 @@ def train(
     runtime.keep_freed_memory()
     task = task or Task.of(experiment)
     with runtime.flushed_denormals(), runtime.embedded_ray():
-        from rl_sched.rl.algorithms import ppo_config
-
-        algo = ppo_config(experiment, task.make_env).build_algo()
+        algo = ALGORITHMS.load(experiment.algo)(experiment, task.make_env).build_algo()
         try:
             return _Run(experiment, Path(out_dir), task, algo, resume).loop(on_progress)
         finally:
@@ -108,13 +108,13 @@ class _Standing:
 
 class _Run:
     def __init__(
-        self, experiment: ExperimentConfig, out_dir: Path, task: Task, algo: SchedulingPPO, resume: bool
+        self, experiment: ExperimentConfig, out_dir: Path, task: Task, algo: LocalAlgorithm, resume: bool
     ) -> None:
         self.experiment, self.task, self.algo = experiment, task, algo
         self.best, self.last, self.curve_file = out_dir / "best", out_dir / "last", out_dir / "curve.jsonl"
         self.standing = _Standing()
         self.total = experiment.train.steps
-        self.validator = Validator(task, experiment.train.val_episodes, experiment.seed)
+        self.validator = Validator(task, decision_of(experiment), experiment.train.val_episodes, experiment.seed)
         self.probe = checkpoint.probe_observations(task.make_env)
         self._started = time.monotonic()
         self._saved_at = -1
@@ -266,6 +266,10 @@ def _metrics(result: dict[str, Any]) -> dict[str, float]:
         "entropy": "entropy_nats",
         "approx_kl": "approx_kl",
         "clip_frac": "clip_frac",
+        "value_mean": "value_mean",
+        "error_mean": "error_mean",
+        "entropy_aim": "entropy_aim_nats",
+        "temperature": "temperature",
         "default_optimizer_learning_rate": "lr",
         "curr_entropy_coeff": "entropy_coef",
         "gradients_default_optimizer_global_norm": "grad_norm",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
+from rl_sched.rl.deciding import Decision
 from rl_sched.rl.playing import acting, play
 from rl_sched.rl.task import Task
 
@@ -29,8 +30,8 @@ class Validation(NamedTuple):
 class Validator:
     """Plays the first ``episodes`` VAL seeds (all, if there are fewer) once each, the same ones every time."""
 
-    def __init__(self, task: Task, episodes: int, seed: int) -> None:
-        self._task, self._seed = task, seed
+    def __init__(self, task: Task, decision: Decision, episodes: int, seed: int) -> None:
+        self._task, self._decision, self._seed = task, decision, seed
         if task.num_val_seeds is not None:
             episodes = min(episodes, task.num_val_seeds)
         self._env = task.make_env(episodes, seed, "val")
@@ -40,8 +41,8 @@ class Validator:
 
     def __call__(self, network: nn.Module) -> Validation:
         """Scores a network."""
-        greedy = play(acting(network), self._env)
-        sampled = play(acting(network, greedy=False, seed=self._seed), self._sampled_env)
+        greedy = play(acting(network, self._decision), self._env)
+        sampled = play(acting(network, self._decision, greedy=False, seed=self._seed), self._sampled_env)
         self._pairs.append((self._task.score(greedy[: self._few]), self._task.score(sampled)))
         one, other = np.mean(self._pairs, axis=0)
         gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else np.nan

@@ -6,9 +6,10 @@ preempted; a waiting job takes quota on the fastest pool that has enough. Then t
 that order; one that cannot be placed, since the free GPUs lie on the wrong nodes, waits on but has used its quota.
 At equal keys waiting jobs come first, in order of the queue; running ones follow in order of their starts.
 
-Keys of running jobs all change at the same rate, so their order stands until one starts or leaves: the walk is
-linear in the running jobs, and of the waiting ones it sees the heads of the class heaps only (as the quota only
-shrinks, a class that was skipped once is skipped for the rest of the walk).
+Keys of running jobs all change at the same rate, so their order stands until one starts or leaves. Of the waiting
+jobs the walk sees the heads of the class heaps only: as the quota only shrinks, a class that was skipped once is
+skipped for the rest of the walk. Of the running ones it sees those behind the first head; those before it keep their
+GPUs, since what runs fits together. And it stops where what is left fits beside what was picked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rl_sched.sim.jit import helper, kernel, routine
 from rl_sched.sim.kernels import complete, cut, log_is_full, pass_time
 from rl_sched.sim.placement import fits
 from rl_sched.sim.record import RUNNING, WAITING, State, Views
+from rl_sched.sim.running import Runs, insert, need_of, remove, skip_kept, skip_to
 from rl_sched.sim.segments import preempt, start, visible_s
 from rl_sched.sim.watching import BEGIN, END, Watch, play_in_slices
 from rl_sched.workload import WHOLE_GPU
@@ -34,16 +36,7 @@ QUANTUM_TOLERANCE = 1e-9
 _MARK_BITS = 31
 _MARK_MASK = (1 << _MARK_BITS) - 1
 
-#: Running jobs in order of their keys. ``key`` is static: the key at time t is key - t (SRTF), key + t (LAS), key.
-RUN = np.dtype([("key", "f8"), ("job", "i4"), ("need", "i4"), ("type", "i4"), ("keep", "i4")])
 PICK = np.dtype([("key", "f8"), ("seq", "i4"), ("job", "i4"), ("type", "i4"), ("klass", "i4")])
-
-
-@helper
-def _need(s, e, job):
-    """Thousandths of GPUs."""
-    j = s.jobs[e, job]
-    return j.gang * s.classes[e, j.klass].milli
 
 
 @helper
@@ -101,63 +94,11 @@ def _shift(s, e, order):
 
 
 @helper
-def _copy_run(a, b):
-    a.key, a.job, a.need, a.type, a.keep = b.key, b.job, b.need, b.type, b.keep
-
-
-@helper
-def _started_later(s, e, a, b):
-    """Did ``a`` start after ``b``, or at the same time but after it in the queue?"""
-    x, y = s.life[e, a].segment_s, s.life[e, b].segment_s
-    return x > y or (x == y and s.jobs[e, a].seq > s.jobs[e, b].seq)
-
-
-@routine
-def _insert(s, e, order, quantum, runs, n, job):
-    """Puts a running job into its place among ``n``; equal keys in order of their starts."""
-    key = _running_key(s, e, order, quantum, job)
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) >> 1
-        if runs[middle].key <= key:
-            low = middle + 1
-        else:
-            high = middle
-    while low > 0 and runs[low - 1].key == key and _started_later(s, e, runs[low - 1].job, job):
-        low -= 1
-    for i in range(n, low, -1):
-        _copy_run(runs[i], runs[i - 1])
-    r = runs[low]
-    r.key, r.job, r.need, r.type, r.keep = key, job, _need(s, e, job), s.jobs[e, job].type, 1
-    s.life[e, job].key = key
-
-
-@routine
-def _remove(s, e, runs, n, job):
-    """Takes a job out of the list; returns the new length."""
-    key = s.life[e, job].key
-    low, high = 0, n
-    while low < high:
-        middle = (low + high) >> 1
-        if runs[middle].key < key:
-            low = middle + 1
-        else:
-            high = middle
-    while low < n and runs[low].job != job:
-        low += 1
-    if low == n:
-        return n
-    for i in range(low, n - 1):
-        _copy_run(runs[i], runs[i + 1])
-    return n - 1
-
-
-@helper
 def _pool_with_quota(s, e, quota, job):
     """The pool on which the job appears to need the least time among those with quota for it; -1 if none."""
     best, best_s = -1, np.inf
     for t in range(s.types.shape[1]):
-        if s.dur[e, job, t] < np.inf and quota[t] >= _need(s, e, job):
+        if s.dur[e, job, t] < np.inf and quota[t] >= need_of(s, e, job):
             need_s = visible_s(s, e, job, t)
             if need_s < best_s:
                 best, best_s = t, need_s
@@ -186,37 +127,50 @@ def _first_alive(s, e, entries, base, length, dead, quota):
     return best
 
 
-@routine
-def _walk(s, e, shift, runs, n, entries, base, length, dead, quota, picks):
-    """Marks the running jobs that keep their GPUs and picks waiting ones; returns (number of picks, preempted)."""
+@helper
+def _fill_quota(s, e, quota):
+    """All GPUs in service."""
     for t in range(s.types.shape[1]):
         quota[t] = s.types[e, t].total * WHOLE_GPU
     if s.head[e].num_down > 0:
         for m in range(s.nodes.shape[1]):
             if s.nodes[e, m].down > 0:
                 quota[s.nodes[e, m].type] -= s.nodes[e, m].size * WHOLE_GPU
+
+
+@routine
+def _walk(s, e, shift, runs, n, entries, base, length, dead, quota, spare, picks):
+    """Marks the running jobs that keep their GPUs and picks waiting ones.
+
+    Returns:
+        The number of picks, how many running jobs are preempted, and the first with a mark.
+    """
+    _fill_quota(s, e, quota)
+    for t in range(s.types.shape[1]):
+        spare[t] = quota[t] - runs.used[t]
     for c in range(s.head[e].num_classes):
         dead[c] = 0
-    picked, lost = 0, 0
     c = _first_alive(s, e, entries, base, length, dead, quota)
-    i = 0
-    while c >= 0 or (picked > 0 and i < n):
-        key = entries[base[c]].key if c >= 0 else np.inf
+    if c < 0:
+        return 0, 0, n
+    i = skip_to(s, e, shift, runs, n, entries[base[c]].key, quota, spare)
+    picked, lost, first = 0, 0, n
+    while c >= 0:
+        key = entries[base[c]].key
         if picked == 0:  # nobody new yet: those that run fit together
-            while i < n and runs[i].key + shift < key:
-                quota[runs[i].type] -= runs[i].need
+            while i < n and runs.key[i] + shift < key:
+                quota[runs.type[i]] -= runs.need[i]
                 i += 1
+            first = i
         else:
-            while i < n and runs[i].key + shift < key:
-                r = runs[i]
-                r.keep = quota[r.type] >= r.need
-                if r.keep == 1:
-                    quota[r.type] -= r.need
+            while i < n and runs.key[i] + shift < key:
+                runs.keep[i] = quota[runs.type[i]] >= runs.need[i]
+                if runs.keep[i]:
+                    quota[runs.type[i]] -= runs.need[i]
                 else:
+                    spare[runs.type[i]] += runs.need[i]
                     lost += 1
                 i += 1
-        if c < 0:
-            break
         head = entries[base[c]]
         t = _pool_with_quota(s, e, quota, head.job)
         if t < 0:
@@ -225,24 +179,34 @@ def _walk(s, e, shift, runs, n, entries, base, length, dead, quota, picks):
             p = picks[picked]
             p.key, p.seq, p.job, p.type, p.klass = head.key, head.seq, head.job, t, c
             picked += 1
-            quota[t] -= _need(s, e, head.job)
+            quota[t] -= need_of(s, e, head.job)
+            spare[t] -= need_of(s, e, head.job)
             heap_pop(entries, base[c], length[c])
             length[c] -= 1
         c = _first_alive(s, e, entries, base, length, dead, quota)
-    return picked, lost
+    if picked > 0:
+        for k in range(skip_kept(s, e, runs, i, n, quota, spare), n):
+            runs.keep[k] = quota[runs.type[k]] >= runs.need[k]
+            if runs.keep[k]:
+                quota[runs.type[k]] -= runs.need[k]
+            else:
+                lost += 1
+    return picked, lost, first
 
 
 @routine
-def _drop_preempted(s, e, order, quantum, runs, n, entries, base, length):
-    """Preempts the running jobs without ``keep``, in order; returns how many run on."""
-    kept = 0
-    for i in range(n):
-        job = runs[i].job
-        if runs[i].keep == 1:
+def _drop_preempted(s, e, order, quantum, runs, first, n, entries, base, length):
+    """Preempts the running jobs without ``keep``, in order, from ``first`` on; returns how many run on."""
+    kept = first
+    for i in range(first, n):
+        job = runs.job[i]
+        if runs.keep[i]:
             if kept < i:
-                _copy_run(runs[kept], runs[i])
+                runs.key[kept], runs.job[kept] = runs.key[i], runs.job[i]
+                runs.need[kept], runs.type[kept] = runs.need[i], runs.type[i]
             kept += 1
             continue
+        runs.used[runs.type[i]] -= runs.need[i]
         s.head[e].decisions += 1
         preempt(s, e, job)
         s.head[e].changed = s.life[e, job].link  # the loop knows
@@ -264,10 +228,10 @@ def _add_waiting(s, e, order, quantum, entries, base, length, job):
 def _move_crossed(s, e, quantum, runs, n):
     """Tiresias: running jobs that have attained the quantum move to the second queue."""
     for i in range(n):
-        while runs[i].key < _SECOND_QUEUE and _queue_no(s, e, runs[i].job, quantum) > 0.0:
-            job = runs[i].job
-            _remove(s, e, runs, n, job)
-            _insert(s, e, TIRESIAS, quantum, runs, n - 1, job)
+        while runs.key[i] < _SECOND_QUEUE and _queue_no(s, e, runs.job[i], quantum) > 0.0:
+            job = runs.job[i]
+            remove(s, e, runs, n, job)
+            insert(s, e, runs, n - 1, job, _running_key(s, e, TIRESIAS, quantum, job))
 
 
 @routine
@@ -278,22 +242,23 @@ def _next_look_s(s, e, order, quantum, runs, n):
     next_s = np.inf
     if order == TIRESIAS:
         for i in range(n):
-            if runs[i].key >= _SECOND_QUEUE:
+            if runs.key[i] >= _SECOND_QUEUE:
                 break
-            life = s.life[e, runs[i].job]
-            next_s = min(next_s, life.segment_s + (quantum / s.jobs[e, runs[i].job].gang - life.attained_s))
+            life = s.life[e, runs.job[i]]
+            next_s = min(next_s, life.segment_s + (quantum / s.jobs[e, runs.job[i]].gang - life.attained_s))
     return next_s
 
 
 @kernel
 def _run(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e,
-    ranking, quantum, runs, entries, base, length, dead, quota, picks, mark, budget,
+    ranking, quantum, key, job, need, pool, keep, used, entries, base, length, dead, quota, spare, picks, mark, budget,
 ):  # fmt: skip
     """Plays up to ``budget`` instants; returns a mark (arrivals known, running jobs known), or END."""
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
+    runs = Runs(key, job, need, pool, keep, used)
     h = s.head[e]
     if mark == BEGIN:
         lay_out(s, e, base, length)
@@ -309,16 +274,17 @@ def _run(
             _add_waiting(s, e, ranking, quantum, entries, base, length, s.order[e, admitted])
             admitted += 1
         while h.changed >= 0:
-            job = h.changed
-            h.changed = s.life[e, job].link
-            n = _remove(s, e, runs, n, job)
-            if s.jobs[e, job].state == WAITING and s.jobs[e, job].seq >= known:
-                _add_waiting(s, e, ranking, quantum, entries, base, length, job)
+            row = h.changed
+            h.changed = s.life[e, row].link
+            n = remove(s, e, runs, n, row)
+            if s.jobs[e, row].state == WAITING and s.jobs[e, row].seq >= known:
+                _add_waiting(s, e, ranking, quantum, entries, base, length, row)
         if ranking == TIRESIAS:
             _move_crossed(s, e, quantum, runs, n)
-        picked, lost = _walk(s, e, _shift(s, e, ranking), runs, n, entries, base, length, dead, quota, picks)
+        shift = _shift(s, e, ranking)
+        picked, lost, first = _walk(s, e, shift, runs, n, entries, base, length, dead, quota, spare, picks)
         if lost > 0:
-            n = _drop_preempted(s, e, ranking, quantum, runs, n, entries, base, length)
+            n = _drop_preempted(s, e, ranking, quantum, runs, first, n, entries, base, length)
         for i in range(picked):
             if cut(s, e):
                 return END
@@ -326,7 +292,7 @@ def _run(
             if fits(s, e, p.type, s.classes[e, p.klass]):
                 h.decisions += 1
                 start(s, e, p.job, p.type)
-                _insert(s, e, ranking, quantum, runs, n, p.job)
+                insert(s, e, runs, n, p.job, _running_key(s, e, ranking, quantum, p.job))
                 n += 1
             else:
                 heap_push(entries, base[p.klass], length[p.klass], p.key, p.seq, p.job)
@@ -353,11 +319,17 @@ def run_preemptive(state: State, e: int, order: int, quantum: float, *, watch: W
     v = state.views
     classes, running = v.classes.shape[1], state.sizes.running + 1
     scratch = (
-        np.zeros(running, RUN),
+        np.zeros(running),
+        np.zeros(running, np.int32),
+        np.zeros(running, np.int32),
+        np.zeros(running, np.int32),
+        np.zeros(running, np.bool_),
+        np.zeros(v.types.shape[1], np.int64),
         np.empty(v.jobs.shape[1], ENTRY),
         np.empty(classes, np.int64),
         np.empty(classes, np.int64),
         np.empty(classes, np.int64),
+        np.empty(v.types.shape[1], np.int64),
         np.empty(v.types.shape[1], np.int64),
         np.empty(running, PICK),
     )

@@ -9,21 +9,15 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from rl_sched.config import NetworkConfig
 from rl_sched.rl.masking import masked_logits
-from rl_sched.rl.networks import NETWORKS
+from rl_sched.rl.modules.build import build_network
 
 
 class PPOModule(TorchRLModule, ValueFunctionAPI):
-    """Wraps one network; the batch is read, never changed.
-
-    ``model_config`` holds ``spec`` (observation shapes), ``network`` (a ``NetworkConfig``) and ``guide_prior``.
-    """
+    """Wraps one network; the batch is read, never changed. ``model_config`` is that of ``build_network``."""
 
     def setup(self) -> None:
-        config: NetworkConfig = self.model_config["network"]
-        network = NETWORKS.load(config.name)
-        self.network = network(self.model_config["spec"], config, self.model_config["guide_prior"])
+        self.network = build_network(self.model_config)
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = batch[Columns.OBS]

@@ -14,8 +14,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 
 from rl_sched.rl import masking
-
-ADAM_EPS = 1e-5
+from rl_sched.rl.learners.parts import PartsMixin, take
 
 
 def ppo_loss(
@@ -60,17 +59,11 @@ def ppo_loss(
     return loss, parts
 
 
-class SchedulingPPOLearner(PPOTorchLearner):
-    """Minibatches without reset rows, one fused Adam, metrics logged once per update."""
-
-    def build(self) -> None:
-        super().build()
-        self._parts: list[dict[str, Tensor]] = []
+class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
+    """Minibatches without reset rows, one fused Adam."""
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        params = self.get_parameters(self._module[module_id])
-        optimizer = torch.optim.Adam(params, eps=ADAM_EPS, fused=True)
-        self.register_optimizer(module_id=module_id, optimizer=optimizer, params=params, lr_or_lr_schedule=config.lr)
+        self.add_adam(module_id, self.get_parameters(self._module[module_id]), config.lr)
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
@@ -83,7 +76,7 @@ class SchedulingPPOLearner(PPOTorchLearner):
             value_coef=config.vf_loss_coeff,
             entropy_coef=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
         )
-        self._parts.append(parts)
+        self.parts.append(parts)
         return loss
 
     def _create_iterator_if_necessary(
@@ -107,20 +100,4 @@ class SchedulingPPOLearner(PPOTorchLearner):
         for _ in range(num_epochs):
             shuffled = valid[torch.randperm(len(valid))]
             for rows in shuffled.tensor_split(num_minibatches):
-                yield MultiAgentBatch({module_id: SampleBatch(_take(columns, rows))}, env_steps=len(rows))
-
-    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        super().after_gradient_based_update(timesteps=timesteps)
-        for module_id in self.module.keys():
-            for name in self._parts[0] if self._parts else ():
-                mean = torch.stack([parts[name] for parts in self._parts]).mean().item()
-                self.metrics.log_value((module_id, name), mean, window=1)
-        self._parts.clear()
-
-
-def _take(columns: Any, rows: Tensor) -> Any:
-    """The chosen rows of every tensor in a nested dict."""
-    return {
-        key: _take(value, rows) if isinstance(value, dict) else value.index_select(0, rows)
-        for key, value in columns.items()
-    }
+                yield MultiAgentBatch({module_id: SampleBatch(take(columns, rows))}, env_steps=len(rows))

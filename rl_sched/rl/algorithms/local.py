@@ -1,0 +1,131 @@
+"""What all algorithms share: one runner and one learner in this process, and RLlib's settings for that."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.metrics import LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from rl_sched.config import ExperimentConfig
+from rl_sched.rl.networks import NETWORKS
+from rl_sched.rl.rollout import EnvFactory
+from rl_sched.rl.runner import SchedulingRunner
+
+C = TypeVar("C", bound=AlgorithmConfig)
+
+
+class LocalAlgorithm(Algorithm):
+    """An RLlib algorithm whose training step passes [T, N] arrays from a local runner to a local learner."""
+
+    @property
+    def runner(self) -> SchedulingRunner:
+        """The one local environment runner."""
+        return self.env_runner
+
+    @property
+    def learner(self) -> Any:
+        """The one local learner."""
+        return self.learner_group._learner
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network that acts, with its newest weights (the learner's)."""
+        return self.learner.module[DEFAULT_MODULE_ID].network
+
+    @property
+    def steps(self) -> int:
+        """Environment steps so far, over all resumptions."""
+        return self.runner.num_env_steps_sampled_lifetime
+
+    def resume(self, path: str) -> None:
+        """Continues from the state that ``save_to_path`` wrote; the environments start fresh episodes."""
+        self.restore_from_path(path)
+        self.copy_weights()
+        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, self.steps]).generate_state(1)[0]))
+
+    def copy_weights(self) -> None:
+        """Gives the runner the learner's weights. Both live in one process: a plain copy, no object store."""
+        self.runner.module.network.load_state_dict(self.network.state_dict())
+
+    def learn(self, columns: dict[str, Any], num_steps: int, minibatch_size: int, num_epochs: int = 1) -> None:
+        """One update of the learner from plain columns, without RLlib's connectors."""
+        results = self.learner_group.update(
+            batch=MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=num_steps),
+            timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.steps},
+            num_epochs=num_epochs,
+            minibatch_size=minibatch_size,
+        )
+        self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+
+def set_up(
+    config: C,
+    experiment: ExperimentConfig,
+    make_env: EnvFactory,
+    *,
+    module: type[TorchRLModule],
+    learner: type[TorchLearner],
+    rollout: int,
+    gamma: float,
+    model: dict[str, Any] | None = None,
+) -> C:
+    """Writes the settings that do not depend on the algorithm into RLlib's configuration.
+
+    The network is built once here, outside RLlib: RLlib reports an error inside a module's ``setup`` as
+    something else.
+
+    Args:
+        config: RLlib's configuration of the algorithm.
+        experiment: The resolved experiment.
+        make_env: Makes the training environment.
+        module: Wraps the network.
+        learner: Holds the loss.
+        rollout: Steps per environment and sample.
+        gamma: Discount per decision.
+        model: What the module is told besides.
+    """
+    # RLlib announces at every start that its new API stack is in use; its own logger level overrides Ray's.
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    num_envs = experiment.train.num_envs
+    probe = make_env(1, experiment.seed, "train")
+    spec = probe.spec_obs
+    prior = experiment.env.guide.prior
+    NETWORKS.load(experiment.network.name)(spec, experiment.network, prior)
+    spaces = {"observation_space": probe.single_observation_space, "action_space": probe.single_action_space}
+    config.environment(
+        env="rl_sched/raw",
+        env_config={"make_env": make_env, "rollout": rollout, "experiment": experiment},
+        **spaces,
+    )
+    config.env_runners(
+        env_runner_cls=SchedulingRunner,
+        num_env_runners=0,
+        num_envs_per_env_runner=num_envs,
+        rollout_fragment_length=rollout,
+    )
+    config.learners(num_learners=0, learner_class=learner)
+    config.rl_module(
+        rl_module_spec=RLModuleSpec(
+            module_class=module,
+            **spaces,
+            model_config={"spec": spec, "network": experiment.network, "guide_prior": prior, **(model or {})},
+        )
+    )
+    config.training(gamma=gamma)
+    config.debugging(seed=experiment.seed, log_level="ERROR")
+    return config
+
+
+def linear_schedule(start: float, end: float, steps: int) -> Any:
+    """A linear schedule in RLlib's form."""
+    return start if start == end else [[0, start], [max(1, steps), end]]

@@ -1,0 +1,1 @@
+"""RLlib learners with the losses of this project, one file per algorithm."""

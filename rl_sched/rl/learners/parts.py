@@ -1,0 +1,39 @@
+"""What all learners share: one fused Adam, and metrics logged once per update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ADAM_EPS = 1e-5
+
+
+class PartsMixin:
+    """Goes before an RLlib learner; ``parts`` collects what the losses of one update were made of."""
+
+    def build(self) -> None:
+        self.parts: list[dict[str, Tensor]] = []
+        super().build()  # type: ignore[misc]
+
+    def add_adam(self: Any, module_id: str, params: list[Any], lr: Any, name: str | None = None) -> None:
+        """Registers one Adam over ``params``."""
+        names = {} if name is None else {"optimizer_name": name}
+        optimizer = torch.optim.Adam(params, eps=ADAM_EPS, fused=True)
+        self.register_optimizer(module_id=module_id, optimizer=optimizer, params=params, lr_or_lr_schedule=lr, **names)
+
+    def after_gradient_based_update(self: Any, *, timesteps: dict[str, Any]) -> None:
+        super().after_gradient_based_update(timesteps=timesteps)  # type: ignore[misc]
+        for module_id in self.module.keys():
+            for name in self.parts[0] if self.parts else ():
+                mean = torch.stack([parts[name] for parts in self.parts]).mean().item()
+                self.metrics.log_value((module_id, name), mean, window=1)
+        self.parts.clear()
+
+
+def take(columns: Any, rows: Tensor | slice) -> Any:
+    """The chosen rows of every tensor in a nested dict."""
+    if isinstance(columns, dict):
+        return {key: take(value, rows) for key, value in columns.items()}
+    return columns[rows] if isinstance(rows, slice) else columns.index_select(0, rows)

@@ -1,0 +1,88 @@
+"""RLlib's SAC learner with the losses of this project, over discrete masked actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from ray.rllib.algorithms.sac.torch.sac_torch_learner import SACTorchLearner
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from torch import Tensor
+
+from rl_sched.rl import masking
+from rl_sched.rl.learners.replaying import ReplayLearner
+
+
+def sac_losses(
+    out: dict[str, Tensor], batch: dict[str, Any], log_alpha: Tensor, entropy_frac: float
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """The sum of the losses of policy, twin values and temperature (Christodoulou, 2019, equations 10 to 12).
+
+    The expectations over actions are exact sums over the legal ones. Over the first n - 1 of the n steps of a target
+    the entropies are left out.
+
+    Args:
+        out: ``log_probs``, ``q``, ``q_twin`` of the state; ``next_log_probs``, ``next_q`` (the smaller one of the
+            target networks) of the state n steps later, all (B, A).
+        batch: As for ``dqn_loss``.
+        log_alpha: Logarithm of the temperature, a parameter.
+        entropy_frac: The entropy aimed at is this part of the logarithm of the number of legal actions, per state.
+
+    Returns:
+        The loss, the absolute errors (B,) (mean of both), and parts, the latter detached.
+    """
+    alpha = log_alpha.detach().exp()
+    action = batch["actions"].unsqueeze(1)
+    with torch.no_grad():
+        soft = masking.expectation(out["next_log_probs"], out["next_q"] - alpha * out["next_log_probs"])
+        target = batch["rewards"] + batch["discounts"] * soft
+    one, two = out["q"].gather(1, action).squeeze(1), out["q_twin"].gather(1, action).squeeze(1)
+    errors = [F.smooth_l1_loss(value, target, reduction="none") for value in (one, two)]
+    value_loss = (batch["weights"] * (errors[0] + errors[1])).mean()
+    log_probs = out["log_probs"]
+    least = torch.minimum(out["q"], out["q_twin"]).detach()
+    policy_loss = masking.expectation(log_probs, alpha * log_probs - least).mean()
+    entropy = masking.entropy(log_probs)
+    aim = entropy_frac * masking.num_legal(log_probs).log()
+    alpha_loss = (log_alpha * (entropy - aim).detach()).mean()
+    with torch.no_grad():
+        error = 0.5 * ((one - target).abs() + (two - target).abs())
+        parts = {
+            "policy_loss": policy_loss.detach(),
+            "value_loss": value_loss.detach(),
+            "value_mean": one.mean(),
+            "error_mean": error.mean(),
+            "entropy": entropy.mean(),
+            "entropy_aim": aim.mean(),
+            "temperature": alpha,
+        }
+    return value_loss + policy_loss + alpha_loss, error, parts
+
+
+class SchedulingSACLearner(ReplayLearner, SACTorchLearner):
+    """One optimiser over policy and values, which share no parameter, and one over the temperature.
+
+    Attributes:
+        entropy_frac: See ``sac_losses``; the algorithm anneals it.
+    """
+
+    entropy_frac = 1.0
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        module = self._module[module_id]
+        networks = (module.network, module.q, module.q_twin)
+        params = [param for network in networks for param in network.parameters()]
+        self.add_adam(module_id, params, config.actor_lr)
+        self.add_adam(module_id, [module.log_alpha], config.alpha_lr, "temperature")
+
+    def compute_loss_for_module(
+        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
+    ) -> Tensor:
+        loss, error, parts = sac_losses(fwd_out, batch, self._module[module_id].log_alpha, self.entropy_frac)
+        self.errors.append(error)
+        self.parts.append(parts)
+        return loss
+
+    def compute_gradients(self, *args: Any, **kwargs: Any) -> Any:
+        return TorchLearner.compute_gradients(self, *args, **kwargs)  # of the sum, not RLlib's loss by loss
