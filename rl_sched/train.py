@@ -1,4 +1,7 @@
-"""``python -m rl_sched.train [--config FILE] [--set a.b=value ...]``: trains one policy and leaves checkpoints."""
+"""``python -m rl_sched.train [--algo NAME] [--scenario NAME] [--config FILE] [--set a.b=value]``: trains one policy.
+
+It leaves checkpoints; ``python -m rl_sched.train --resume DIR`` continues a run exactly.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_sched.config import content_id, load
+from rl_sched.config import ExperimentConfig, content_id, load
 from rl_sched.errors import ConfigError
 from rl_sched.verbs import EXIT_INTERRUPTED, python_command, run_verb
 
@@ -23,27 +26,67 @@ GAP_ALARM = 0.05
 QUIET_FRAC = 0.2
 
 
+#: Flags that stand for a setting.
+SHORTCUTS = {
+    "algo": ("algo", "NAME", "ppo, dqn or sac"),
+    "scenario": ("scenario", "NAME", "what is learned on"),
+    "network": ("network.name", "NAME", "cross_attention or mlp"),
+    "lookahead": ("env.lookahead", "MODE", "off, per_gpu, sorted or cdf"),
+    "seed": ("seed", "N", "training seed"),
+    "steps": ("train.steps", "N", "environment steps"),
+}
+
+
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m rl_sched.train", description="Trains one policy with PPO and keeps the best on VAL."
+        prog="python -m rl_sched.train", description="Trains one policy and keeps the best on VAL."
     )
+    for flag, (setting, metavar, meaning) in SHORTCUTS.items():
+        parser.add_argument(f"--{flag}", metavar=metavar, help=f"{meaning} (setting {setting})")
     parser.add_argument("--config", metavar="FILE", help="YAML with the settings of one experiment")
     parser.add_argument(
         "--set", dest="overrides", metavar="a.b=value", action="append", default=[], help="override a setting"
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the checkpoints (default: checkpoints/SCENARIO-ID)")
     earlier = parser.add_mutually_exclusive_group()
-    earlier.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
+    earlier.add_argument("--resume", metavar="DIR", help="continue the run in DIR, with its own settings")
     earlier.add_argument("--overwrite", action="store_true", help="delete the earlier run in --out and start anew")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    shortcuts = {flag: getattr(args, flag) for flag in SHORTCUTS if getattr(args, flag) is not None}
+    if args.resume is not None and (shortcuts or args.config or args.overrides or args.out):
+        raise ConfigError(
+            "--resume continues a run with the settings it was started with; other settings or another folder were "
+            "given too. Give --resume DIR alone, or start a new run without it."
+        )
+    args.overrides = [f"{SHORTCUTS[flag][0]}={value}" for flag, value in shortcuts.items()] + args.overrides
+    return args
 
 
-def _continuation(args: argparse.Namespace, out_dir: Path) -> str:
-    """The command that continues this run."""
-    config = ["--config", args.config] if args.config else []
-    overrides = [word for text in args.overrides for word in ("--set", text)]
-    words = [python_command(), "-m", "rl_sched.train", *config, *overrides, "--out", str(out_dir), "--resume"]
-    return shlex.join(words)
+def _started(args: argparse.Namespace) -> tuple[ExperimentConfig, Path]:
+    """The experiment and the folder of a run that begins or goes on.
+
+    Raises:
+        ConfigError: A setting is wrong, or a run would be lost.
+    """
+    if args.resume is not None:
+        from rl_sched.rl import checkpoint
+
+        out_dir = Path(args.resume)
+        checkpoint.recover(out_dir / "last")
+        if not (out_dir / "last").is_dir():
+            raise ConfigError(
+                f"There is nothing to resume: {str(out_dir / 'last')!r} does not exist. Give the folder that training "
+                "wrote, or start without --resume."
+            )
+        return checkpoint.read(out_dir / "last").experiment, out_dir
+    experiment = load(args.config, args.overrides)
+    out_dir = Path(args.out or f"checkpoints/{experiment.scenario}-{content_id(experiment)}")
+    if (out_dir / "last").exists() and not args.overwrite:
+        raise ConfigError(
+            f"{str(out_dir)!r} holds an earlier run: continue it with --resume {out_dir}, delete it with --overwrite, "
+            "or give another --out."
+        )
+    return experiment, out_dir
 
 
 def _duration(seconds: float) -> str:
@@ -81,28 +124,20 @@ class _Console:
 def main(argv: list[str] | None = None) -> int:
     """Parses, trains, prints."""
     args = _parse(argv)
-    experiment = load(args.config, args.overrides)
-    out_dir = Path(args.out or f"checkpoints/{experiment.scenario}-{content_id(experiment)}")
-    if args.resume and not (out_dir / "last").is_dir():
-        raise ConfigError(f"There is nothing to resume: {out_dir / 'last'} does not exist. Start without --resume.")
-    if (out_dir / "last").exists() and not (args.resume or args.overwrite):
-        raise ConfigError(
-            f"{str(out_dir)!r} holds an earlier run: continue it with --resume, delete it with --overwrite, or give "
-            "another --out."
-        )
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    experiment, out_dir = _started(args)
     from rl_sched.rl.training import train
 
     print(
-        f"{experiment.network.name}, lookahead {experiment.env.lookahead}, scenario {experiment.scenario}, "
-        f"seed {experiment.seed} -> {out_dir}",
+        f"{experiment.algo}, {experiment.network.name}, lookahead {experiment.env.lookahead}, "
+        f"scenario {experiment.scenario}, seed {experiment.seed} -> {out_dir}",
         flush=True,
     )
-    result = train(experiment, out_dir, on_progress=_Console(), resume=args.resume)
+    result = train(experiment, out_dir, on_progress=_Console(), resume=args.resume is not None)
     verb = "stopped after" if result.stopped_early else "finished"
     print(f"{verb} {result.steps:,} steps in {_duration(result.seconds)}; best on VAL: {result.checkpoint}")
     if result.stopped_early:
-        print(f"continue it: {_continuation(args, out_dir)}")
+        print(f"continue it: {python_command()} -m rl_sched.train --resume {shlex.quote(str(out_dir))}")
     print(f"evaluate it: {python_command()} -m rl_sched.evaluate --checkpoint {result.checkpoint}")
     return EXIT_INTERRUPTED if result.stopped_early else 0
 

@@ -38,6 +38,7 @@ HOMES = {
     "numba": {"sim", "policies", "envs"},
     "gymnasium": {"envs", "rl", "testing"},
     "torch": {"rl", "hybrid", "testing"},
+    "safetensors": {"rl", "testing"},
     "ray": {"rl", "sweeps"},
     "optuna": {"sweeps"},
     "mlflow": {"tracking"},

@@ -69,14 +69,14 @@ def test_other_observations_are_refused(folder: Path) -> None:
         checkpoint.check_observations(checkpoint.read(folder), Shifted, folder)
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "experiment.json", "probe.npz"])
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, "experiment.json", "probe.npz"])
 def test_missing_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=f"incomplete: {name} is missing"):
         checkpoint.read(folder)
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "experiment.json", "probe.npz", "meta.json"])
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, "experiment.json", "probe.npz", "meta.json"])
 def test_damaged_file(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"\x00garbage")
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -105,7 +105,12 @@ def test_no_code_is_unpickled(folder: Path) -> None:
         def __reduce__(self) -> Any:
             return os.system, (f"touch {folder / 'hacked'}",)
 
-    torch.save({"job_in.weight": Evil()}, folder / "weights.pt")
+    good = (folder / checkpoint.WEIGHTS).read_bytes()
+    torch.save({"job_in.weight": Evil()}, folder / checkpoint.WEIGHTS)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.read(folder)
+    (folder / checkpoint.WEIGHTS).write_bytes(good)
+    np.savez(folder / "probe.npz", logits=np.array([Evil()], dtype=object))
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.read(folder)
     assert not (folder / "hacked").exists()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
+from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.learned_policy import LearnedPolicy
@@ -64,6 +65,12 @@ def test_returns_are_the_scenarios_whatever_was_paid_in_training(run: TrainResul
     validator = Validator(Task.of(paid), decision_of(paid), 1, seed=1)
     (judged,) = play(acting(policy.network, decision_of(paid)), validator._env)
     assert judged["episode_return"] == row["episode_return"] != 0 and judged["seed"] == seeds[0]
+
+
+def test_each_play_begins_with_the_same_seeds() -> None:
+    env = SchedulingVectorEnv("default", EXPERIMENT.env, 3, seed=5, split="val")
+    plays = [[row["seed"] for row in play(lambda obs: obs["action_mask"].argmax(axis=1), env)] for _ in range(3)]
+    assert plays == [list(SCENARIOS.create("default").seeds.val[:3])] * 3
 
 
 def test_a_seed_is_played_once(run: TrainResult) -> None:

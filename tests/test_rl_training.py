@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from rl_sched.config import EnvConfig, ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
+from rl_sched.config import EnvConfig, ExperimentConfig, NetworkConfig, PPOConfig, ReplayConfig, TrainConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl import checkpoint
+from rl_sched.rl.algorithms import ALGORITHMS
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.task import Task
@@ -139,12 +141,13 @@ def test_resumption_restores_everything(tmp_path: Path) -> None:
     algo = ppo_config(SMALL, TASK.make_env).build_algo()
     for _ in range(3):
         algo.train()
-    algo.save_to_path(str(tmp_path / "state"))
+    algo.store(tmp_path)
     other = ppo_config(SMALL, TASK.make_env).build_algo()
-    other.resume(str(tmp_path / "state"))
+    other.resume(tmp_path)
     try:
         assert other.steps == algo.steps > 0
-        assert other.runner.return_scale.get_state() == algo.runner.return_scale.get_state()
+        mine, theirs = (a.runner.return_scale.get_state() for a in (algo, other))
+        assert all(np.array_equal(mine[key], theirs[key]) for key in mine)
         for mine, theirs in zip(algo.network.parameters(), other.network.parameters(), strict=True):
             assert (mine == theirs).all()
         for mine, theirs in zip(algo.runner.module.parameters(), other.runner.module.parameters(), strict=True):
@@ -157,6 +160,30 @@ def test_resumption_restores_everything(tmp_path: Path) -> None:
     finally:
         algo.stop()
         other.stop()
+
+
+@pytest.mark.parametrize("name", ["cross_attention", "mlp"])
+@pytest.mark.parametrize("algo", list(ALGORITHMS))
+def test_interrupted_and_resumed_equals_uninterrupted(algo: str, name: str, tmp_path: Path) -> None:
+    experiment = dataclasses.replace(
+        SMALL,
+        algo=algo,
+        network=NetworkConfig(name, hidden=8),
+        replay=ReplayConfig(capacity=1_500, starts=200, minibatch=32, n_step=3),
+        train=dataclasses.replace(SMALL.train, steps=3_000),
+    )
+    whole = train(experiment, tmp_path / "whole", task=TASK)
+    # After 5,000 steps of DQN and SAC the ring has gone round; a stop falls between any two updates.
+    for stop in (900, 1_700):
+        train(experiment, tmp_path / "parts", on_progress=lambda p, s=stop: p.steps < s, resume=True, task=TASK)
+    parts = train(experiment, tmp_path / "parts", resume=True, task=TASK)
+    assert parts.steps == whole.steps and not parts.stopped_early
+    one, other = (checkpoint.read(run.last).weights for run in (whole, parts))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    timed = {"seconds", "steps_per_s"}
+    assert [{k: v for k, v in row.items() if k not in timed} for row in whole.curve] == [
+        {k: v for k, v in row.items() if k not in timed} for row in parts.curve
+    ]
 
 
 def test_ctrl_c_leaves_a_usable_checkpoint(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ TINY = [
     [
         ("train", ["--set", "ppo.lrr=1"], "Unknown key 'ppo.lrr'. Did you mean 'lr'?"),
         ("train", ["--config", "none.yaml"], "'none.yaml' does not exist"),
-        ("train", ["--resume", "--out", "nowhere"], "There is nothing to resume"),
+        ("train", ["--resume", "nowhere"], "There is nothing to resume"),
+        ("train", ["--resume", "nowhere", "--seed", "2"], "Give --resume DIR alone"),
+        ("train", ["--algo", "dqm"], "Did you mean 'dqn'"),
         ("train", ["--set", "a=[1,2"], "'a=[1,2' is not valid YAML"),
         ("tune_rule", ["--policy", "fifo"], "has no parameters to tune"),
         ("tune_rule", ["--policy", "min_mim"], "Did you mean 'min_min'?"),
@@ -66,12 +68,11 @@ def test_train_leaves_a_checkpoint_and_continues(tmp_path: Path, capsys: pytest.
     assert train_verb.main([*TINY, "--out", out]) == 0
     text = capsys.readouterr().out
     assert "VAL mean_jct_s" in text and "python -m rl_sched.evaluate --checkpoint" in text
-    assert (tmp_path / "run" / "best" / "weights.pt").is_file()
-    longer = [word.replace("steps=4096", "steps=6144") for word in TINY]
-    with pytest.raises(Exception, match="another experiment"):
-        train_verb.main([*longer, "--set", "ppo.gamma=0.5", "--out", out, "--resume"])
-    assert train_verb.main([*TINY, "--out", out, "--resume"]) == 0
-    with pytest.raises(ConfigError, match="holds an earlier run: continue it with --resume, .* --overwrite"):
+    assert (tmp_path / "run" / "best" / "weights.safetensors").is_file()
+    assert train_verb.main(["--resume", out]) == 0
+    with pytest.raises(
+        ConfigError, match="holds an earlier run: continue it with --resume .*, delete it with --overwrite"
+    ):
         train_verb.main([*TINY, "--out", out])
     assert (tmp_path / "run" / "last").is_dir()
 
@@ -79,24 +80,29 @@ def test_train_leaves_a_checkpoint_and_continues(tmp_path: Path, capsys: pytest.
 def test_an_interrupted_run_names_the_command_that_continues_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rl_sched.rl import training
+    from rl_sched.rl import checkpoint, training
+    from rl_sched.rl.networks import NETWORKS
+    from rl_sched.testing.toy_env import ToySpec, ToyVectorEnv
 
-    seen: list[bool] = []
+    seen: list[tuple[bool, int]] = []
 
     def stopped(experiment: ExperimentConfig, out: Path, *, resume: bool, **_: object) -> training.TrainResult:
-        seen.append(resume)
-        (out / "last").mkdir(parents=True, exist_ok=True)
+        seen.append((resume, experiment.seed))
+        if not resume:
+            network = NETWORKS.load(experiment.network.name)(ToySpec(), experiment.network, 0.0)
+            probe = checkpoint.probe_observations(ToyVectorEnv)
+            checkpoint.save(out / "last", experiment, network, probe, {"steps": 256})
         return training.TrainResult(out / "best", out / "last", 1.0, 256, 2.0, [], stopped_early=True)
 
     monkeypatch.setattr(training, "train", stopped)
     out = str(tmp_path / "a run")
-    assert train_verb.main(["--set", "seed=3", "--out", out]) == 130
+    assert train_verb.main(["--seed", "3", "--steps", "900", "--out", out]) == 130
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("continue it: "))
     words = shlex.split(line.removeprefix("continue it: "))
-    assert words == [python_command(), "-m", "rl_sched.train", "--set", "seed=3", "--out", out, "--resume"]
+    assert words == [python_command(), "-m", "rl_sched.train", "--resume", out]
     assert train_verb.main(words[3:]) == 130
     assert train_verb.main(["--out", out, "--overwrite"]) == 130
-    assert seen == [False, True, False]
+    assert seen == [(False, 3), (True, 3), (False, 1)]
 
 
 def test_tune_rule_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +114,7 @@ def test_tune_rule_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_nothing_to_resume() -> None:
     with pytest.raises(ConfigError, match="nothing to resume"):
-        train_verb.main(["--resume", "--out", "no/such/folder"])
+        train_verb.main(["--resume", "no/such/folder"])
 
 
 def test_commands_are_printed_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,6 +290,31 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         out, self._finished = self._finished, []
         return out
 
+    def _kept(self) -> list[np.ndarray]:
+        """All arrays that decide what follows."""
+        shown = self._shown
+        return [
+            self._state.raw, *self._obs.values(), self._guide_actions, self._remaining, self._static, self._step,
+            shown.used, shown.rows, shown.duration, shown.ends, self._episodes, self._cost_to_go, self._done,
+            self._episode_seed, self._episode_number, self._return,
+        ]  # fmt: skip
+
+    def get_state(self) -> dict[str, Any]:
+        """All that decides what follows, as a copy; statistics of finished episodes that were not popped are not in."""
+        return {
+            "arrays": [array.copy() for array in self._kept()],
+            "ended": list(self._ended),
+            "rngs": [rng.bit_generator.state for rng in self._rngs],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues from ``get_state`` of an environment made with the same arguments."""
+        for array, kept in zip(self._kept(), state["arrays"], strict=True):
+            array[...] = kept
+        self._ended = list(state["ended"])
+        for rng, kept_rng in zip(self._rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = kept_rng
+
     @property
     def observation(self) -> Obs:
         """The observation buffers."""

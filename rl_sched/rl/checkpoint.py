@@ -1,6 +1,6 @@
 """Checkpoint folders: weights, the experiment, and a proof that both still mean the same.
 
-A folder holds ``weights.pt`` (tensors only), ``experiment.json``, ``meta.json`` and ``probe.npz``: observations of a
+A folder holds ``weights.safetensors``, ``experiment.json``, ``meta.json`` and ``probe.npz``: observations of a
 short fixed play of the experiment's own environment, with the logits and values that the network gave and the greedy
 actions. Loading checks all three; where the environment is at hand, the observations are made anew and compared too.
 Nothing is unpickled.
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rl_sched.config import ExperimentConfig, build, to_dict
@@ -26,7 +27,8 @@ from rl_sched.provenance import package_hash
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.rollout import EnvFactory
 
-FORMAT = 1
+FORMAT = 2
+WEIGHTS = "weights.safetensors"
 #: The probe: this many environments, observed every ``PROBE_STRIDE`` steps, ``PROBE_TIMES`` times.
 PROBE_ENVS, PROBE_TIMES, PROBE_STRIDE = 2, 8, 25
 PROBE_SEED = 0
@@ -94,7 +96,8 @@ def save(
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    torch.save(network.state_dict(), new / "weights.pt")
+    weights = {name: part.contiguous() for name, part in network.state_dict().items()}
+    save_file(weights, new / WEIGHTS)
     logits, value = answers(network, probe_obs)
     arrays: Arrays = {"logits": logits, "value": value, "greedy": _greedy(experiment, logits, probe_obs)}
     arrays |= {f"obs.{key}": part for key, part in probe_obs.items()}
@@ -144,13 +147,13 @@ def read(path: str | Path) -> Loaded:
         CheckpointError: It is missing, incomplete or damaged.
     """
     folder = locate(path)
-    for name in ("weights.pt", "experiment.json", "probe.npz"):
+    for name in (WEIGHTS, "experiment.json", "probe.npz"):
         if not (folder / name).is_file():
             raise CheckpointError(f"The checkpoint {str(folder)!r} is incomplete: {name} is missing. Train again.")
     try:
         meta = json.loads((folder / "meta.json").read_text())
         experiment = build(ExperimentConfig, json.loads((folder / "experiment.json").read_text()))
-        weights = torch.load(folder / "weights.pt", map_location="cpu", weights_only=True)
+        weights = load_file(folder / WEIGHTS)
         with np.load(folder / "probe.npz", allow_pickle=False) as arrays:
             probe = {key: arrays[key] for key in arrays.files}
         logits, value, greedy = probe.pop("logits"), probe.pop("value"), probe.pop("greedy", None)

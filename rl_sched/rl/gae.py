@@ -80,12 +80,14 @@ class ReturnScale:
         self.variance = spread / total
         self.count = total
 
-    def restart(self) -> None:
-        """Forgets the unfinished returns; called when all environments start new episodes."""
-        self._running[:] = 0.0
-
     def get_state(self) -> dict[str, Any]:
-        return {"count": self.count, "mean": self.mean, "variance": self.variance}
+        return {
+            "count": self.count,
+            "mean": self.mean,
+            "variance": self.variance,
+            "running": self._running.copy(),
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.count, self.mean, self.variance = float(state["count"]), float(state["mean"]), float(state["variance"])
+        self._running[:] = state["running"]

@@ -47,7 +47,7 @@ def play(act: Act, env: RawVectorEnv, on_end: Callable[[int], None] | None = Non
 
     Args:
         act: Chooses the actions.
-        env: Fresh episodes start in all its environments.
+        env: Fresh episodes start in all its environments, each time the same ones.
         on_end: Called with the number of an environment right after its episode's last step.
 
     Returns:
@@ -56,7 +56,7 @@ def play(act: Act, env: RawVectorEnv, on_end: Callable[[int], None] | None = Non
     Raises:
         ConfigError: Two environments played the same workload: there are more environments than seeds.
     """
-    obs = env.reset_raw()
+    obs = env.reset_raw(seed=0)  # from the first of its workloads on, whatever has been played before
     env.pop_finished()
     rows: dict[int, dict[str, Any]] = {}
     playing = np.arange(env.num_envs)

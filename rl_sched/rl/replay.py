@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -137,6 +138,7 @@ class Replay:
         arrays["priorities"] = self._tree.weights[: len(self)]
         arrays["counters"] = np.array([self._head, self._waiting, self._count])
         arrays["highest"] = np.array(self._highest)
+        arrays["draws"] = np.array(json.dumps(self._rng.bit_generator.state))
         return arrays
 
     def set_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -148,6 +150,7 @@ class Replay:
         for name in ("actions", "rewards", "done", "reset"):
             getattr(self, f"_{name}")[: self._count] = arrays[name]
         self._tree.set(np.arange(len(self)), np.asarray(arrays["priorities"], np.float64))
+        self._rng.bit_generator.state = json.loads(str(arrays["draws"]))
 
 
 def _kept(kind: np.dtype[Any]) -> np.dtype[Any]:

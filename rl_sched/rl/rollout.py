@@ -37,6 +37,12 @@ class RawVectorEnv(Protocol):
     def pop_finished(self) -> list[dict[str, Any]]:
         """Statistics of the episodes that ended since the last call."""
 
+    def get_state(self) -> dict[str, Any]:
+        """All that decides what follows, as a copy: arrays, numbers, states of generators."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues from ``get_state`` of an environment made alike."""
+
 
 #: (num_envs, seed, split) -> environment.
 EnvFactory = Callable[[int, int, str], RawVectorEnv]

@@ -33,6 +33,8 @@ from rl_sched.rl.rollout import RawVectorEnv, Rollout, empty_rollout
 
 #: Raw action of an environment that is only observed.
 HOLD = -1
+#: Key of the running episodes in a runner's state.
+EPISODES = "episodes"
 
 
 def stagger(env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
@@ -91,13 +93,12 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         return self._obs
 
     def start_episodes(self) -> None:
-        """Starts N fresh episodes from a stream that depends on the seed and on the steps done so far."""
-        stream = np.random.SeedSequence([self._base_seed, self.num_env_steps_sampled_lifetime])
+        """Starts N fresh episodes, spread over all phases of an episode."""
+        stream = np.random.SeedSequence([self._base_seed, 0])
         env_seed, action_seed = (int(word) for word in stream.generate_state(2))
         self._generator.manual_seed(action_seed)
         self._obs = stagger(self.env, self.env.reset_raw(env_seed), np.random.default_rng(stream.spawn(1)[0]))
         self.env.pop_finished()
-        self.return_scale.restart()
 
     @torch.inference_mode()
     def sample(self, **kwargs: Any) -> Rollout:
@@ -165,6 +166,8 @@ class SchedulingRunner(EnvRunner, Checkpointable):
             NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime,
             "return_scale": self.return_scale.get_state(),
         }
+        if self._check_component(EPISODES, components, not_components):
+            state[EPISODES] = {"env": self.env.get_state(), "generator": self._generator.get_state().numpy()}
         if self._check_component(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.module.get_state(**kwargs)
             state[WEIGHTS_SEQ_NO] = self._weights_seq_no
@@ -177,11 +180,11 @@ class SchedulingRunner(EnvRunner, Checkpointable):
                 weights = state[COMPONENT_RL_MODULE]
                 self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self._weights_seq_no = max(self._weights_seq_no, sequence)
-        if "return_scale" in state:
-            # Only a checkpoint carries it: continue with fresh episodes of a stream not used before.
+        if EPISODES in state:  # only a checkpoint carries it
             self.return_scale.set_state(state["return_scale"])
             self.num_env_steps_sampled_lifetime = int(state[NUM_ENV_STEPS_SAMPLED_LIFETIME])
-            self.start_episodes()
+            self.env.set_state(state[EPISODES]["env"])
+            self._generator.set_state(torch.from_numpy(state[EPISODES]["generator"]))
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), {"config": self.config}

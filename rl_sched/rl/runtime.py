@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 #: ``mallopt`` parameters of glibc (malloc.h).
@@ -37,6 +39,36 @@ def flushed_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(flushed_before)
+
+
+class Interruption:
+    """Whether Ctrl-C was pressed."""
+
+    wanted = False
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Interruption]:
+    """Lets the first Ctrl-C wait until the caller looks, so that no update is torn; a second one raises.
+
+    Outside the main thread, where signals cannot be caught, nothing changes.
+    """
+    asked = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        if asked.wanted:
+            raise KeyboardInterrupt
+        asked.wanted = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def keep_freed_memory() -> None:

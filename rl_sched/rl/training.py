@@ -22,9 +22,6 @@ from rl_sched.rl.validation import Validation, Validator
 if TYPE_CHECKING:
     from rl_sched.rl.algorithms.local import LocalAlgorithm
 
-#: Folder of RLlib's own state (weights, optimiser, counters) inside ``last``.
-RLLIB_STATE = "rllib"
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -132,8 +129,9 @@ class _Run:
     def loop(self, on_progress: OnProgress | None) -> TrainResult:
         stopped_early = False
         try:
-            while self.algo.steps < self.total and not stopped_early:
-                stopped_early = not self._update(on_progress)
+            with runtime.deferred_interrupt() as interruption:
+                while self.algo.steps < self.total and not stopped_early:
+                    stopped_early = not self._update(on_progress) or interruption.wanted
         except KeyboardInterrupt:
             stopped_early = True
         if self._saved_at != self.algo.steps:
@@ -213,13 +211,14 @@ class _Run:
             "scenario": self.experiment.scenario,
             "spec": dict(self.algo.runner.env.spec_obs._asdict()),
             "objective": self.task.objective,
+            "gap_pairs": self.validator.pairs,
             "val": _plain(now.val._asdict()) if now.val else None,
             **_plain({"best_score": now.best_score}),
         }
         checkpoint.save(folder, self.experiment, self.algo.network, self.probe, meta, extra)
 
     def _save_last(self) -> None:
-        self._save(self.last, lambda folder: self.algo.save_to_path(str((folder / RLLIB_STATE).resolve())))
+        self._save(self.last, self.algo.store)
         self._saved_at = self.algo.steps
 
     def _restore(self) -> None:
@@ -228,10 +227,8 @@ class _Run:
             raise CheckpointError(
                 f"{str(self.last)!r} belongs to another experiment. Give another folder, or train without resuming."
             )
-        state = self.last / RLLIB_STATE
-        if not state.is_dir():
-            raise CheckpointError(f"{str(self.last)!r} holds no state to resume from. Train without resuming.")
-        self.algo.resume(str(state.resolve()))
+        self.algo.resume(self.last)
+        self.validator.pairs = loaded.meta["gap_pairs"]
         now, meta = self.standing, loaded.meta
         now.seconds, now.best_score = meta["seconds"], meta["best_score"]
         if meta["val"]:

@@ -39,6 +39,16 @@ class Validator:
         self._sampled_env = task.make_env(self._few, seed, "val")
         self._pairs: deque[tuple[float, float]] = deque(maxlen=GAP_VALIDATIONS)
 
+    @property
+    def pairs(self) -> list[tuple[float, float]]:
+        """Greedy and sampled scores of the newest validations, of which the gap is the mean."""
+        return list(self._pairs)
+
+    @pairs.setter
+    def pairs(self, pairs: list[tuple[float, float]]) -> None:
+        self._pairs.clear()
+        self._pairs.extend((float(greedy), float(sampled)) for greedy, sampled in pairs)
+
     def __call__(self, network: nn.Module) -> Validation:
         """Scores a network."""
         greedy = play(acting(network, self._decision), self._env)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from rl_sched.config import NetworkConfig
@@ -124,9 +125,9 @@ class NetworkConformance:
         assert dead == []
 
     def test_save_and_load(self, name: str, network: nn.Module, tmp_path: Path) -> None:
-        torch.save(network.state_dict(), tmp_path / "weights.pt")
+        save_file(network.state_dict(), tmp_path / "weights.safetensors")
         other = make(name)
-        other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+        other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
         obs = random_obs(Shapes(), 7)
         assert torch.equal(other(obs).logits, network(obs).logits)
 

@@ -107,6 +107,17 @@ class ToyVectorEnv:
         rows, self._finished = self._finished, []
         return rows
 
+    def _kept(self) -> list[NDArray[Any]]:
+        return [*self._obs.values(), self._cost, self._step, self._total, self._noops, self._over]
+
+    def get_state(self) -> dict[str, Any]:
+        return {"arrays": [array.copy() for array in self._kept()], "rng": self._rng.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        for array, kept in zip(self._kept(), state["arrays"], strict=True):
+            array[...] = kept
+        self._rng.bit_generator.state = state["rng"]
+
     def _restart(self, which: NDArray[np.bool_]) -> None:
         self._step[which] = 0
         self._total[which] = 0.0

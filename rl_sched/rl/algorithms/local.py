@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -17,9 +17,13 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from rl_sched.config import ExperimentConfig
+from rl_sched.errors import CheckpointError
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.rollout import EnvFactory
 from rl_sched.rl.runner import SchedulingRunner
+
+#: Folder of RLlib's own state (weights, optimiser, counters, episodes).
+RLLIB_STATE = "rllib"
 
 C = TypeVar("C", bound=AlgorithmConfig)
 
@@ -47,11 +51,22 @@ class LocalAlgorithm(Algorithm):
         """Environment steps so far, over all resumptions."""
         return self.runner.num_env_steps_sampled_lifetime
 
-    def resume(self, path: str) -> None:
-        """Continues from the state that ``save_to_path`` wrote; the environments start fresh episodes."""
-        self.restore_from_path(path)
+    def store(self, folder: Path) -> None:
+        """Writes everything that ``resume`` needs."""
+        self.save_to_path(str((folder / RLLIB_STATE).resolve()))
+
+    def resume(self, folder: Path) -> None:
+        """Continues exactly from what ``store`` wrote.
+
+        Raises:
+            CheckpointError: There is no such state.
+        """
+        state = folder / RLLIB_STATE
+        if not state.is_dir():
+            raise CheckpointError(f"{str(folder)!r} holds no state to resume from. Train without resuming.")
+        self.restore_from_path(str(state.resolve()))
+        self.learner.catch_up(self.steps)
         self.copy_weights()
-        torch.manual_seed(int(np.random.SeedSequence([self.config.seed, self.steps]).generate_state(1)[0]))
 
     def copy_weights(self) -> None:
         """Gives the runner the learner's weights. Both live in one process: a plain copy, no object store."""

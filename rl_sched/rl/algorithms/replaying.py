@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.utils.metrics import (
@@ -19,6 +21,9 @@ from rl_sched.rl.replay import Replay
 
 #: Environment steps of one call of ``train``: RLlib's own bookkeeping costs milliseconds a call.
 STEPS_PER_CALL = 4096
+
+#: File of the remembered transitions.
+REPLAY_STATE = "replay.npz"
 
 #: For RLlib: no buffer of its own.
 NO_BUFFER = {"type": "EpisodeReplayBuffer", "no_local_replay_buffer": True}
@@ -42,6 +47,16 @@ class ReplayAlgorithm(LocalAlgorithm):
     def progress(self) -> float:
         """Part of the steps that are done, 0 to 1."""
         return min(1.0, self.steps / self.experiment.train.steps)
+
+    def store(self, folder: Path) -> None:
+        super().store(folder)
+        np.savez(folder / REPLAY_STATE, owed=np.array(self._owed), **self.replay.get_state())
+
+    def resume(self, folder: Path) -> None:
+        super().resume(folder)
+        with np.load(folder / REPLAY_STATE, allow_pickle=False) as arrays:
+            self._owed = float(arrays["owed"])
+            self.replay.set_state(arrays)
 
     def anneal(self) -> None:
         """Sets what depends on ``progress``; called before every round."""

@@ -17,6 +17,9 @@ class PartsMixin:
         self.parts: list[dict[str, Tensor]] = []
         super().build()  # type: ignore[misc]
 
+    def catch_up(self, steps: int) -> None:
+        """Called after a learner's state has been restored at ``steps`` environment steps."""
+
     def add_adam(self: Any, module_id: str, params: list[Any], lr: Any, name: str | None = None) -> None:
         """Registers one Adam over ``params``."""
         names = {} if name is None else {"optimizer_name": name}

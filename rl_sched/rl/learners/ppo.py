@@ -62,6 +62,23 @@ def ppo_loss(
 class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
     """Minibatches without reset rows, one fused Adam."""
 
+    def build(self) -> None:
+        super().build()
+        self._shuffle = torch.Generator().manual_seed(self.config.seed)
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_state(*args, **kwargs), "shuffle": self._shuffle.get_state().numpy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        if "shuffle" in state:
+            self._shuffle.set_state(torch.from_numpy(state["shuffle"]))
+
+    def catch_up(self, steps: int) -> None:
+        """Sets what follows a schedule and is not part of RLlib's state to where it stands after ``steps``."""
+        for module_id in self.module.keys():  # schedules are made on first use
+            self.entropy_coeff_schedulers_per_module[module_id].update(timestep=steps)
+
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         self.add_adam(module_id, self.get_parameters(self._module[module_id]), config.lr)
 
@@ -98,6 +115,6 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
         num_minibatches = max(1, round(len(valid) / minibatch_size))
         columns = {key: value for key, value in batch.items() if key != Columns.LOSS_MASK}
         for _ in range(num_epochs):
-            shuffled = valid[torch.randperm(len(valid))]
+            shuffled = valid[torch.randperm(len(valid), generator=self._shuffle)]
             for rows in shuffled.tensor_split(num_minibatches):
                 yield MultiAgentBatch({module_id: SampleBatch(take(columns, rows))}, env_steps=len(rows))
