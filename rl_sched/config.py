@@ -61,8 +61,13 @@ class EnvConfig:
 
     lookahead: str = "per_gpu"  #: off | per_gpu | sorted | cdf
     reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's own reward
+    discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
     guide: GuideConfig = field(default_factory=GuideConfig)
+
+    def __post_init__(self) -> None:
+        if self.discount_s is not None:
+            _check(self, discount_s="> 0")
 
 
 @dataclass(frozen=True, slots=True)

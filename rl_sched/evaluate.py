@@ -1,6 +1,7 @@
 """Judges a learned policy beside the rules, on the same workloads: ``python -m rl_sched.evaluate --checkpoint DIR``.
 
-Without ``--checkpoint`` the rules alone. VAL workloads by default; ``--final`` opens REPORT, which is counted.
+Several checkpoints, one a training seed, are replicates of one policy. Without ``--checkpoint`` the rules alone. VAL
+workloads by default; ``--final`` opens REPORT, which is counted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,10 @@ DEFAULT_EPISODES = 128
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m rl_sched.evaluate", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder of a trained policy")
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", default=[], metavar="DIR",
+        help="folder of a trained policy; several: the same experiment with other training seeds",
+    )  # fmt: skip
     parser.add_argument("--scenario", metavar="NAME", help="default: the one that the policy was trained on")
     parser.add_argument("--policies", metavar="A,B,...", help="rules to compare with; default: all baselines")
     parser.add_argument("--episodes", type=int, metavar="N", help="workloads (default: 128, or all if there are fewer)")
@@ -48,6 +53,29 @@ def load_checkpoint(path: Path) -> tuple[Path, Any]:
 
     folder = locate(path)
     return folder, LearnedPolicy.load(folder)
+
+
+def load_replicates(paths: Sequence[Path]) -> tuple[list[Path], list[Any]]:
+    """The folders and the policies of checkpoints of one experiment.
+
+    Raises:
+        CheckpointError: One cannot be used.
+        ConfigError: Two have the same training seed, or differ in more than the seed.
+    """
+    loaded = [load_checkpoint(path) for path in paths]
+    for i, (folder, policy) in enumerate(loaded):
+        for other, earlier in loaded[:i]:
+            if policy.experiment.seed == earlier.experiment.seed:
+                raise ConfigError(
+                    f"Several checkpoints must be of different training seeds; {str(other)!r} and {str(folder)!r} both "
+                    f"have seed {policy.experiment.seed}. Leave one out."
+                )
+            if replace(policy.experiment, seed=0) != replace(earlier.experiment, seed=0):
+                raise ConfigError(
+                    "Several checkpoints must be of one experiment and differ in the training seed only; "
+                    f"{str(other)!r} and {str(folder)!r} differ in more. Evaluate them one by one."
+                )
+    return [folder for folder, _ in loaded], [policy for _, policy in loaded]
 
 
 def choose_policies(text: str | None, scenario: Scenario) -> dict[str, Any]:
@@ -114,8 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.scenario is not None:
         SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
-    folder, learned = load_checkpoint(args.checkpoint) if args.checkpoint is not None else (None, None)
-    scenario = SCENARIOS.create(args.scenario or (learned.experiment.scenario if learned else DEFAULT_SCENARIO))
+    folders, learned = load_replicates(args.checkpoint)
+    trained_on = learned[0].experiment.scenario if learned else None
+    scenario = SCENARIOS.create(args.scenario or trained_on or DEFAULT_SCENARIO)
     if (why := scenario.available()) is not None:
         raise ConfigError(why)
     rules = choose_policies(args.policies, scenario)
@@ -123,15 +152,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     episodes = DEFAULT_EPISODES if args.episodes is None else args.episodes
     seeds = protocol.choose_seeds(scenario, split, episodes, at_most=args.episodes is None)
     notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
-    opened = None
-    if folder is not None and learned is not None:
-        notes.append(f"{LEARNED}: checkpoint {folder}, training seed {learned.experiment.seed}.")
+    opened: list[int] = []
+    for folder, policy in zip(folders, learned, strict=True):
+        notes.append(f"{LEARNED}: checkpoint {folder}, training seed {policy.experiment.seed}.")
         if args.final:
-            opened = record_opening(folder, scenario.name, len(seeds))
-            notes.append(f"REPORT opened {opened} time{'s' * (opened > 1)} for this checkpoint.")
+            opened.append(record_opening(folder, scenario.name, len(seeds)))
+            notes.append(f"REPORT opened {opened[-1]} time{'s' * (opened[-1] > 1)} for this checkpoint.")
 
     if not args.final:
-        chosen = ["the checkpoint"] if learned and learned.experiment.scenario == scenario.name else []
+        chosen = ["the checkpoint"] if trained_on == scenario.name else []
         chosen += (
             ["the parameters of the *_tuned rules"] if any(name.endswith(protocol.TUNED) for name in rules) else []
         )
@@ -163,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     if args.json:
         head = {"scenario": scenario.name, "split": split, "episodes": len(seeds), "first_seed": seeds[0]}
-        head |= {"checkpoint": str(folder) if folder else None, "report_openings": opened}
+        head |= {"checkpoints": [str(folder) for folder in folders], "report_openings": opened}
         tail = {"conclusions": judged.conclusions, "captions": judged.captions, "notes": notes}
         print(json.dumps(plain({**head, "objective": objective, "rows": rows, **tail})))
         return 0

@@ -209,3 +209,56 @@ def test_held_environments_cost_no_rollouts_and_pay_nothing() -> None:
 def test_a_ranking_cannot_guide() -> None:
     with pytest.raises(ConfigError, match="compiled rule"):
         SchedulingVectorEnv("default", EnvConfig(guide=GuideConfig(policy="fifo")))
+
+
+@pytest.mark.parametrize("scenario", ["default", "ppo-jobs"])
+@pytest.mark.parametrize("guided", [False, True])
+def test_a_copied_state_goes_on_alike(scenario: str, guided: bool) -> None:
+    guide = GuideConfig(policy="min_min", potential=scenario == "default") if guided else GuideConfig()
+    config = EnvConfig(guide=guide, lookahead="cdf" if guided else "per_gpu")
+    one, other = (SchedulingVectorEnv(scenario, config, 5, seed=seed) for seed in (3, 4))
+    rng = np.random.default_rng(0)
+    obs = one.reset_raw(3)
+    other.reset_raw(4)
+    for _ in range(900):  # some episodes end, and one may end in the last step before the copy
+        one.step_raw(random_legal(obs["action_mask"], rng))
+    for _ in range(200):
+        other.step_raw((other.observation["action_mask"] > 0).argmax(axis=1))
+    while not one.step_raw(random_legal(obs["action_mask"], rng))[2].any():
+        pass
+    one.pop_finished()
+    other.pop_finished()
+    other.set_state(one.get_state())
+    for _ in range(1_500):
+        actions = random_legal(obs["action_mask"], rng)
+        a, b = one.step_raw(actions), other.step_raw(actions)
+        assert all((a[0][key] == b[0][key]).all() for key in a[0])
+        assert all((x == y).all() for x, y in zip(a[1:], b[1:], strict=True))
+    finished = one.pop_finished()
+    assert finished and repr(finished) == repr(other.pop_finished())  # nan == nan
+
+
+def test_discounting_by_elapsed_time_is_that_of_a_semi_markov_process() -> None:
+    tau = 90.0
+    env = SchedulingVectorEnv("default", EnvConfig(discount_s=tau), 3, seeds=[2_000_000, 2_000_001, 2_000_002])
+    plain = SchedulingVectorEnv("default", EnvConfig(), 3, seeds=[2_000_000, 2_000_001, 2_000_002])
+    scale = env.scenario.num_jobs * env.scenario.time_scale_s
+    rng = np.random.default_rng(0)
+    obs = env.reset_raw()
+    plain.reset_raw()
+    weight, total, over = np.ones(3), np.zeros(3), np.zeros(3, bool)
+    expected = np.zeros(3)
+    while not over.all():
+        actions = random_legal(obs["action_mask"], rng)
+        _, reward, done, _ = env.step_raw(actions)
+        assert (plain.step_raw(actions)[2] == done).all() and (plain.discounts == 1.0).all()
+        total += np.where(over, 0.0, weight * reward * scale)
+        weight *= env.discounts
+        for e in np.flatnonzero(done & ~over):
+            run = env.result(e)
+            begin = run.submit_s.min()  # before the first arrival nothing costs
+            expected[e] = -tau * (np.exp((begin - run.submit_s) / tau) - np.exp((begin - run.finish_s) / tau)).sum()
+        over |= done
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+    with pytest.raises(ConfigError, match="undiscounted cost; .* Set one of"):
+        SchedulingVectorEnv("default", EnvConfig(guide=GUIDE, discount_s=60.0))

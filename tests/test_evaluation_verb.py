@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rl_sched import evaluate as verb
+from rl_sched.config import ExperimentConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.evaluation.openings import openings
 from rl_sched.scenarios import SCENARIOS
@@ -53,7 +55,7 @@ def test_final_opens_report_and_counts_it(checkpoint: Path, capsys: pytest.Captu
     args = ["--checkpoint", str(checkpoint), *FEW, "--final", "--json"]
     assert verb.main(args) == 0
     first = json.loads(capsys.readouterr().out)
-    assert (first["split"], first["episodes"], first["report_openings"]) == ("report", 24, 1)
+    assert (first["split"], first["episodes"], first["report_openings"]) == ("report", 24, [1])
     assert first["first_seed"] == SCENARIOS.create("default").seeds.report[0]
     assert verb.main(args) == 0
     second = json.loads(capsys.readouterr().out)
@@ -64,6 +66,30 @@ def test_final_opens_report_and_counts_it(checkpoint: Path, capsys: pytest.Captu
     assert learned["name"] == "learned" and set(learned["versus"]) == {"fifo_backfill", "sjf_backfill"}
     c = learned["versus"]["sjf_backfill"]
     assert c["over"] == "workloads" and c["difference_pct"]["n"] == 24 and c["difference_pct"]["value"] < 0
+
+
+def test_several_checkpoints_are_replicates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {"a": ("min_min", 1), "b": ("fifo_backfill", 2), "c": ("min_min", 3), "twin": ("min_min", 1)}
+    policies = {name: Trained(rule, ExperimentConfig(seed=seed)) for name, (rule, seed) in rules.items()}
+    other = Trained("min_min", ExperimentConfig(seed=4))
+    other.experiment = replace(other.experiment, scenario="philly")
+    policies["other"] = other
+    monkeypatch.setattr(verb, "load_checkpoint", lambda path: (path, policies[path.name]))
+    for name in policies:
+        (tmp_path / name).mkdir()
+    paths = [str(tmp_path / name) for name in ("a", "b", "c")]
+    assert verb.main(["--checkpoint", *paths, *FEW, "--final", "--json"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out["checkpoints"] == paths and out["report_openings"] == [1, 1, 1]
+    row = out["rows"][0]
+    c = row["versus"]["sjf_backfill"]
+    assert row["name"] == "learned" and c["over"] == "training seeds" and c["difference_pct"]["n"] == 3
+    with pytest.raises(ConfigError, match="different training seeds; .*a' and .*twin' both have seed 1. Leave one out"):
+        verb.main(["--checkpoint", paths[0], str(tmp_path / "twin"), *FEW])
+    with pytest.raises(ConfigError, match="differ in the training seed only; .* Evaluate them one by one"):
+        verb.main(["--checkpoint", paths[0], str(tmp_path / "other"), *FEW])
 
 
 def test_out_writes_a_report(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +131,7 @@ def test_wrong_inputs_are_sentences(tmp_path: Path) -> None:
 
 def test_defaults_are_known_names() -> None:
     args = verb.parse([])
-    assert args.episodes is None and not args.final and args.checkpoint is None
+    assert args.episodes is None and not args.final and args.checkpoint == []
     assert verb.DEFAULT_SCENARIO in SCENARIOS
     scenario = SCENARIOS.create("default")
     assert set(verb.choose_policies(None, scenario)) > {"min_min", "min_min_tuned", "sjf_backfill"}

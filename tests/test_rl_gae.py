@@ -20,11 +20,11 @@ def reference(rewards, values, done, reset, gamma, lam):  # type: ignore[no-unty
                 continue
             total, weight = 0.0, 1.0
             for k in range(t, steps):
-                future = 0.0 if done[k, e] else gamma * values[k + 1, e]
+                future = 0.0 if done[k, e] else gamma[k, e] * values[k + 1, e]
                 total += weight * (rewards[k, e] + future - values[k, e])
                 if done[k, e]:
                     break
-                weight *= gamma * lam
+                weight *= gamma[k, e] * lam
             out[t, e] = total
     return out
 
@@ -46,16 +46,19 @@ def episodes(rng: np.random.Generator, steps: int, envs: int, rate: float) -> tu
     steps=st.integers(1, 20),
     envs=st.integers(1, 4),
     rate=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
-    gamma=st.sampled_from([1.0, 0.99, 0.5]),
+    gamma=st.sampled_from([1.0, 0.99, 0.5, None]),
     lam=st.sampled_from([0.0, 0.95, 1.0]),
 )
-def test_gae_is_its_definition(seed: int, steps: int, envs: int, rate: float, gamma: float, lam: float) -> None:
+def test_gae_is_its_definition(seed: int, steps: int, envs: int, rate: float, gamma: float | None, lam: float) -> None:
     rng = np.random.default_rng(seed)
+    # None: by elapsed time, another one each step.
+    each = np.full((steps, envs), gamma) if gamma is not None else rng.random((steps, envs))
     done, reset = episodes(rng, steps, envs, rate)
     rewards = np.where(reset, 0.0, rng.normal(size=(steps, envs))).astype(np.float32)
     values = rng.normal(size=(steps + 1, envs)).astype(np.float32)
-    advantages, targets = gae(rewards, values, done, reset, gamma, lam)
-    expected = reference(rewards, values, done, reset, gamma, lam)
+    given_gamma = each.astype(np.float32) if gamma is None else gamma
+    advantages, targets = gae(rewards, values, done, reset, given_gamma, lam)
+    expected = reference(rewards, values, done, reset, each, lam)
     np.testing.assert_allclose(advantages, expected, atol=1e-4)
     np.testing.assert_allclose(targets, np.where(reset, 0.0, expected + values[:-1]), atol=1e-4)
 
@@ -74,7 +77,7 @@ def test_gae_known_numbers() -> None:
 @pytest.mark.parametrize("gamma", [1.0, 0.9])
 def test_return_scale_is_the_standard_deviation_of_returns_so_far(gamma: float) -> None:
     rng = np.random.default_rng(1)
-    scale = ReturnScale(3, gamma)
+    scale = ReturnScale(3)
     assert scale.std == 1.0
     seen, running = [], np.zeros(3)
     over = np.zeros(3, bool)
@@ -91,8 +94,9 @@ def test_return_scale_is_the_standard_deviation_of_returns_so_far(gamma: float) 
             rewards.append(reward)
             dones.append(done)
             resets.append(reset)
-        scale.update(np.array(rewards, np.float32), np.array(dones), np.array(resets))
+        discounts = np.full((40, 3), gamma, np.float32)
+        scale.update(np.array(rewards, np.float32), np.array(dones), np.array(resets), discounts)
     assert scale.std == pytest.approx(np.std(seen), rel=1e-5)
-    other = ReturnScale(3, gamma)
+    other = ReturnScale(3)
     other.set_state(scale.get_state())
     assert other.std == scale.std

@@ -26,12 +26,14 @@ def rollout_of(rng: np.random.Generator, steps: int, clock: np.ndarray, over: np
         over[:] = done[t]
         clock += 1
     rewards = np.where(reset, 0.0, rng.integers(-4, 5, (steps, ENVS))).astype(np.float32)
+    discounts = rng.choice([1.0, 0.5], (steps, ENVS)).astype(np.float32)
     return Rollout(
         obs={"globals": torch.from_numpy(obs)},
         actions=torch.from_numpy(rng.integers(0, 9, (steps, ENVS))),
         log_probs=torch.zeros(steps, ENVS),
         values=torch.zeros(steps + 1, ENVS),
         rewards=torch.from_numpy(rewards),
+        discounts=torch.from_numpy(discounts),
         done=torch.from_numpy(done),
         reset=torch.from_numpy(reset),
     )
@@ -56,7 +58,8 @@ def test_transitions_are_those_of_the_stream(
         part = rollout_of(rng, steps, clock, over)
         replay.add(part)
         for t in range(steps):
-            stream.append(tuple(x[t].numpy() for x in (part.actions, part.rewards, part.done, part.reset)))
+            columns = (part.actions, part.rewards, part.done, part.reset, part.discounts)
+            stream.append(tuple(column[t].numpy() for column in columns))
     if min(len(stream), replay.rows) <= n_step:
         return
     oldest = max(0, len(stream) - replay.rows)
@@ -71,7 +74,7 @@ def test_transitions_are_those_of_the_stream(
         rewards, discount = 0.0, 1.0
         for k in range(n_step):
             rewards += discount * stream[t + k][1][e]
-            discount *= gamma
+            discount *= gamma * stream[t + k][4][e]
             if stream[t + k][2][e]:
                 discount = 0.0
                 break

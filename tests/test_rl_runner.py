@@ -103,8 +103,8 @@ def test_update_is_ppo_by_hand(algo) -> None:  # type: ignore[no-untyped-def]
         other.train()
         rollout, ppo = other.runner._rollout, one_step.ppo
         rewards, done, reset = (part.numpy() for part in (rollout.rewards, rollout.done, rollout.reset))
-        scale = ReturnScale(8, ppo.gamma)
-        scale.update(rewards, done, reset)
+        scale = ReturnScale(8)
+        scale.update(rewards, done, reset, np.full_like(rewards, ppo.gamma))
         advantages, targets = gae(
             rewards / np.float32(scale.std), rollout.values.numpy(), done, reset, ppo.gamma, ppo.gae_lambda
         )

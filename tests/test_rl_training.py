@@ -169,13 +169,15 @@ def test_interrupted_and_resumed_equals_uninterrupted(algo: str, name: str, tmp_
         SMALL,
         algo=algo,
         network=NetworkConfig(name, hidden=8),
-        replay=ReplayConfig(capacity=1_500, starts=200, minibatch=32, n_step=3),
-        train=dataclasses.replace(SMALL.train, steps=3_000),
+        replay=ReplayConfig(capacity=1_500, starts=4_200, minibatch=64, ratio=1.0, n_step=3),
+        train=dataclasses.replace(SMALL.train, steps=3_000 if algo == "ppo" else 12_000),
     )
     whole = train(experiment, tmp_path / "whole", task=TASK)
     # After 5,000 steps of DQN and SAC the ring has gone round; a stop falls between any two updates.
-    for stop in (900, 1_700):
-        train(experiment, tmp_path / "parts", on_progress=lambda p, s=stop: p.steps < s, resume=True, task=TASK)
+    for stop in (0.3, 0.6):
+        limit = stop * experiment.train.steps
+        part = train(experiment, tmp_path / "parts", on_progress=lambda p, s=limit: p.steps < s, resume=True, task=TASK)
+        assert limit <= part.steps < experiment.train.steps
     parts = train(experiment, tmp_path / "parts", resume=True, task=TASK)
     assert parts.steps == whole.steps and not parts.stopped_early
     one, other = (checkpoint.read(run.last).weights for run in (whole, parts))

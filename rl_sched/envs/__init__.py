@@ -16,6 +16,7 @@ REWARDS = Registry(
     "reward",
     {
         "jct": "rl_sched.envs.rewards:jct",
+        "lost": "rl_sched.envs.rewards:lost",
         "ppo-jobs": "rl_sched.envs.rewards:ppo_jobs",
     },
 )

@@ -10,6 +10,7 @@ from rl_sched.policies.rule_kernels import Look, choose, play
 from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
 from rl_sched.sim.record import Views
+from rl_sched.sim.segments import fastest_s
 
 #: Action that does nothing in its environment: only observe it.
 SKIP = -1
@@ -19,6 +20,8 @@ STEP = np.dtype(
     [
         ("span_s", "f8"),  # time passed
         ("job_seconds", "f8"),  # increase of the integral of jobs in the system
+        ("cost_s", "f8"),  # the same discounted by elapsed time, where the environment discounts
+        ("lost_s", "f8"),  # time that jobs waited, and what the started one takes longer than on its fastest type
         ("done_work", "f8"),  # GPU-seconds (fastest type) of the jobs that finished
         ("waited", "?"),  # no job was started
         ("could_start", "?"),  # some job could have been started
@@ -65,12 +68,17 @@ def _act(s, e, action, shown, out_jobs, step, episode):
     episode.illegal += bad
     episode.waits += step.waited and step.could_start
     now, job_seconds, done_work = s.head[e].now, s.head[e].job_seconds, s.head[e].done_work
+    lost = -s.head[e].waiting_seconds
+    if chosen >= 0:
+        lost += s.dur[e, chosen, kind] - fastest_s(s, e, chosen)
     if chosen >= 0 and s.head[e].plain == 1:
         occupy(s, e, shown, chosen, kind)
         remove(e, shown, out_jobs, slot)
     decide(s, e, chosen, kind)
     step.span_s = s.head[e].now - now
     step.job_seconds = s.head[e].job_seconds - job_seconds
+    step.cost_s = s.head[e].discounted_s if s.head[e].discount_s > 0.0 else step.job_seconds
+    step.lost_s = lost + s.head[e].waiting_seconds
     step.done_work = s.head[e].done_work - done_work
 
 
@@ -79,6 +87,8 @@ def _rest(step):
     """Nothing happened."""
     step.span_s = 0.0
     step.job_seconds = 0.0
+    step.cost_s = 0.0
+    step.lost_s = 0.0
     step.done_work = 0.0
     step.waited = False
     step.could_start = False

@@ -3,11 +3,7 @@
 Everything is scale-free: times are shown relative to the scenario's ``time_scale_s``, as x / (x + scale) or as a
 quarter of a logarithm; all floats lie in [-2, 2]. Rows of padding are all zero.
 
-Job features (Fj columns): exists (1), gang (log, 1 = largest gang that fits), work (log GPU-seconds), waited, fits
-now on some type, priority p / (1 + |p|), per type: run time (log, 2 = impossible); with ``finish_times``
-per type: time until enough GPUs are free, planned finish, best planned finish over this one; with a guide per type:
-1 where the guide starts this job.
-GPU features (Fg): lookahead, relative speed, one-hot type. Globals (Fx): see ``GLOBALS``; then free share per type.
+The columns are named by ``JOB_FEATURES`` and what follows it here; docs/mdp.md shows the tables.
 """
 
 from __future__ import annotations
@@ -24,19 +20,40 @@ from rl_sched.sim.record import IDLE
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
-NUM_PLAIN = 6  # exists, gang, work, waited, fits, priority
+#: Columns of a job; then per type ``JOB_PER_TYPE``; with finish times ``JOB_FINISH`` per type; with a guide
+#: ``JOB_GUIDE`` per type.
+JOB_FEATURES = (
+    "exists: 1",
+    "gang: log(gang) / log(GPUs of the largest type)",
+    "work: log(GPU-seconds on the fastest type / scale) / 4",
+    "waited: t / (t + 2 scale)",
+    "fits now on some type: 0 or 1",
+    "priority: p / (1 + |p|)",
+)
+JOB_PER_TYPE = ("run time: log(run time / scale) / 4; 2 = impossible",)
+JOB_FINISH = (
+    "time until enough GPUs are free: t / (t + scale); 1 = never",
+    "planned finish f = that + run time: f / (f + scale); 1 = never",
+    "best planned finish of all types over f; 0 = never",
+)
+JOB_GUIDE = ("the guide starts this job on this type: 0 or 1",)
+NUM_PLAIN = len(JOB_FEATURES)
+#: Columns of a GPU; then a one-hot of its type.
+GPU_FEATURES = ("lookahead, by mode", "speed (FLOPS) over that of the fastest type")
+#: Columns of the globals; then ``GLOBALS_PER_TYPE`` per type.
 GLOBALS = (
     "share of the window in use",
-    "jobs beyond the window, b / (b + W)",
-    "jobs running over GPUs",
+    "b jobs beyond the window: b / (b + W)",
+    "jobs running over GPUs, at most 2",
     "share of the jobs that have arrived",
-    "time since the last arrival",
-    "time since the 5th last arrival",
-    "time since the 20th last arrival",
-    "time until the next completion",
-    "clock",
+    "time since the last arrival: t / (t + scale)",
+    "time since the 5th last arrival: t / (t + scale); 1 = there is none",
+    "time since the 20th last arrival: t / (t + scale); 1 = there is none",
+    "time until the next completion: t / (t + scale); 1 = nothing runs",
+    "clock: t / (t + 50 scale)",
     "share of the deadline used (0 without one)",
 )
+GLOBALS_PER_TYPE = ("free GPUs over all of the type",)
 _RECENT = (1, 5, 20)
 
 
@@ -60,12 +77,13 @@ class ObsSpec(NamedTuple):
 def spec_of(cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool) -> ObsSpec:
     """The shapes for a cluster and a window of W jobs."""
     t = cluster.num_pools
+    per_type = JOB_PER_TYPE + (JOB_FINISH if finish_times else ()) + (JOB_GUIDE if guided else ())
     return ObsSpec(
         window=window,
-        job_features=NUM_PLAIN + t + (3 * t if finish_times else 0) + (t if guided else 0),
+        job_features=NUM_PLAIN + t * len(per_type),
         num_gpus=cluster.num_gpus,
-        gpu_features=2 + t,
-        global_features=len(GLOBALS) + t,
+        gpu_features=len(GPU_FEATURES) + t,
+        global_features=len(GLOBALS) + t * len(GLOBALS_PER_TYPE),
         num_types=t,
         guided=guided,
     )

@@ -25,9 +25,20 @@ class Steps(NamedTuple):
 def jct(steps: Steps) -> np.ndarray:
     """Minus the integral of the number of jobs in the system over the step, per job and typical duration.
 
-    Its sum over an episode in which all jobs finish is minus the mean JCT divided by ``time_scale_s``.
+    Its sum over an episode in which all jobs finish is minus the mean JCT divided by ``time_scale_s``. With
+    ``env.discount_s`` the integral is discounted to the step's beginning, as is right for a semi-Markov process.
     """
-    return steps.step["job_seconds"] / -(steps.num_jobs * steps.time_scale_s)
+    return steps.step["cost_s"] / -(steps.num_jobs * steps.time_scale_s)
+
+
+def lost(steps: Steps) -> np.ndarray:
+    """Minus the time lost: waiting of all jobs, and what the job that starts takes longer than on its fastest type.
+
+    A job's completion time is its run time on the fastest type, which no decision changes, plus what it loses. So the
+    sum over an episode in which all jobs finish, each in one run, is that of ``jct`` plus a constant of the workload,
+    paid earlier and with less noise: where a job starts, not while it runs.
+    """
+    return steps.step["lost_s"] / -(steps.num_jobs * steps.time_scale_s)
 
 
 def ppo_jobs(steps: Steps) -> np.ndarray:

@@ -30,6 +30,8 @@ from rl_sched.sim.snapshot import Snapshot
 Obs = dict[str, np.ndarray]
 #: The reward whose cost a guide's cost-to-go continues.
 SHAPED_REWARD = "jct"
+#: The reward that is discounted exactly within a step.
+DISCOUNTED_REWARD = "jct"
 
 
 def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
@@ -117,6 +119,16 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self.spec_obs = spec_of(
             cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self.guide.active
         )
+        if self._shaped and self.config.discount_s is not None:
+            raise ConfigError(
+                "A guide's potential is an undiscounted cost; with env.discount_s the reward is discounted. Set one of "
+                "env.discount_s=null and env.guide.potential=false."
+            )
+        if self.config.discount_s is not None and reward != DISCOUNTED_REWARD:
+            raise ConfigError(
+                f"env.discount_s discounts the reward {DISCOUNTED_REWARD!r} only; the reward is {reward!r}. Set "
+                f"env.reward={DISCOUNTED_REWARD} or env.discount_s=null."
+            )
         self._bank = Bank(self.scenario)
         self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
         self._type_columns = [_columns(cluster.gpu_pool == t) for t in range(cluster.num_pools)]
@@ -192,6 +204,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         seed = self._next_seed(e)
         loaded = self._bank[seed]
         self._state.raw[e] = loaded.record
+        self._state.views.head["discount_s"][e] = self.config.discount_s or 0.0
         self._static[e] = loaded.static
         self._episode_seed[e] = seed
         self._return[e] = 0.0
@@ -319,6 +332,13 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def observation(self) -> Obs:
         """The observation buffers."""
         return self._obs
+
+    @property
+    def discounts(self) -> np.ndarray:
+        """(N,) what the future counted for, after the time that the last step took: exp(-t / discount_s), else 1."""
+        if self.config.discount_s is None:
+            return np.ones(self.num_envs)
+        return np.exp(self._step["span_s"] / -self.config.discount_s)
 
     @property
     def episode_seed(self) -> np.ndarray:

@@ -171,8 +171,8 @@ def evaluate(
     """Runs every policy on the workloads of ``seeds``.
 
     Args:
-        policies: Name in the table -> a rule, or a learned policy (an ``EpisodePolicy``; its ``experiment.seed`` is
-            the training seed).
+        policies: Name in the table -> a rule, a learned policy (an ``EpisodePolicy``; its ``experiment.seed`` is the
+            training seed), or a list of learned policies, replicates of each other.
         scenario: Workload, cluster and rules.
         seeds: Evaluation seeds; every policy faces the same workloads.
         on_policy: Called with a policy's name before it runs.
@@ -193,7 +193,8 @@ def evaluate(
     bounds = [lower_bounds(scenario.workload(seed), scenario.cluster) for seed in seeds]
     rows: list[Row] = []
     faced: dict[int, str] = {}  # seed -> hash of the workload that the first policy faced
-    for name, policy in policies.items():
+    played = [(name, one) for name, some in policies.items() for one in (some if isinstance(some, list) else [some])]
+    for name, policy in played:
         if on_policy is not None:
             on_policy(name)
         if isinstance(policy, EpisodePolicy):

@@ -16,7 +16,9 @@ Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 
-def gae(rewards: Float, values: Float, done: Bool, reset: Bool, gamma: float, lam: float) -> tuple[Float, Float]:
+def gae(
+    rewards: Float, values: Float, done: Bool, reset: Bool, gamma: float | Float, lam: float
+) -> tuple[Float, Float]:
     """Generalised advantage estimation (Schulman et al., 2016, equation 16).
 
     Args:
@@ -24,7 +26,7 @@ def gae(rewards: Float, values: Float, done: Bool, reset: Bool, gamma: float, la
         values: (T + 1, N); the last row is the value of the observation after the rollout.
         done: (T, N), True where the step ended an episode: the future is worth exactly 0 there.
         reset: (T, N), True for reset rows.
-        gamma: Discount per decision; 1 is allowed.
+        gamma: Discount per decision, one or (T, N); 1 is allowed.
         lam: Decay of the trace.
 
     Returns:
@@ -50,8 +52,7 @@ class ReturnScale:
     batches are merged as in Chan, Golub and LeVeque (1983).
     """
 
-    def __init__(self, num_envs: int, gamma: float) -> None:
-        self.gamma = gamma
+    def __init__(self, num_envs: int) -> None:
         self.count = 0.0
         self.mean = 0.0
         self.variance = 1.0
@@ -62,12 +63,13 @@ class ReturnScale:
         """The present divisor; 1 before the first update."""
         return max(float(np.sqrt(self.variance)), 1e-8)
 
-    def update(self, rewards: Float, done: Bool, reset: Bool) -> None:
-        """Takes in one rollout, all arguments (T, N)."""
+    def update(self, rewards: Float, done: Bool, reset: Bool, discounts: Float) -> None:
+        """Takes in one rollout, all arguments (T, N); ``discounts`` of what follows each step."""
         seen = np.empty(rewards.shape)
         for t in range(rewards.shape[0]):
-            self._running = self._running * self.gamma + rewards[t]
+            self._running += rewards[t]
             seen[t] = self._running
+            self._running *= discounts[t]
             self._running[done[t]] = 0.0
         values = seen[~reset]
         if values.size == 0:

@@ -16,6 +16,7 @@ from rl_sched.rl.sum_tree import SumTree
 
 #: Floats of observations are kept in half: a relative error of 5e-4, half the memory.
 KEPT = np.float16
+_COLUMNS = ("actions", "rewards", "discounts", "done", "reset")
 #: Added to errors, so that no transition is never drawn again.
 LEAST_PRIORITY = 1e-3
 
@@ -51,6 +52,7 @@ class Replay:
         self._kinds = {key: part.dtype for key, part in obs.items()}
         self._actions = np.zeros(shape, np.int64)
         self._rewards = np.zeros(shape, np.float32)
+        self._discounts = np.ones(shape, np.float32)
         self._done = np.zeros(shape, np.bool_)
         self._reset = np.zeros(shape, np.bool_)
         self._tree = SumTree(self.rows * self.num_envs)
@@ -72,6 +74,7 @@ class Replay:
             self._obs[key][rows] = part.numpy()
         self._actions[rows] = rollout.actions.numpy()
         self._rewards[rows] = rollout.rewards.numpy()
+        self._discounts[rows] = rollout.discounts.numpy()
         self._done[rows] = rollout.done.numpy()
         self._reset[rows] = rollout.reset.numpy()
         self._tree.set(self._leaves(rows), np.zeros(steps * self.num_envs))
@@ -85,7 +88,7 @@ class Replay:
         Args:
             count: B.
             n_step: Rewards that are summed.
-            gamma: Discount per step.
+            gamma: Discount per step, beside that by elapsed time.
             beta: Exponent of the weights of importance (Schaul et al., 2016, section 3.4).
         """
         self._admit(n_step)
@@ -95,7 +98,7 @@ class Replay:
         for k in range(n_step):
             at = (row + k) % self.rows
             rewards += discount * self._rewards[at, e]
-            discount *= gamma * ~self._done[at, e]
+            discount *= gamma * self._discounts[at, e] * ~self._done[at, e]
         after = (row + n_step) % self.rows
         share = self._tree.weights[index] / self._tree.total
         weights = (share * np.count_nonzero(self._tree.weights)) ** -beta
@@ -133,7 +136,7 @@ class Replay:
     def get_state(self) -> Arrays:
         """All that has been remembered, and the state of the draws; of parts not written yet nothing."""
         arrays = {f"obs.{key}": part[: self._count] for key, part in self._obs.items()}
-        for name in ("actions", "rewards", "done", "reset"):
+        for name in _COLUMNS:
             arrays[name] = getattr(self, f"_{name}")[: self._count]
         arrays["priorities"] = self._tree.weights[: len(self)]
         arrays["counters"] = np.array([self._head, self._waiting, self._count])
@@ -147,7 +150,7 @@ class Replay:
         self._highest = float(arrays["highest"])
         for key, part in self._obs.items():
             part[: self._count] = arrays[f"obs.{key}"]
-        for name in ("actions", "rewards", "done", "reset"):
+        for name in _COLUMNS:
             getattr(self, f"_{name}")[: self._count] = arrays[name]
         self._tree.set(np.arange(len(self)), np.asarray(arrays["priorities"], np.float64))
         self._rng.bit_generator.state = json.loads(str(arrays["draws"]))

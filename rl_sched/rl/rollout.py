@@ -34,6 +34,10 @@ class RawVectorEnv(Protocol):
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Observations, rewards (N,), done (N,), was_reset (N,)."""
 
+    @property
+    def discounts(self) -> NDArray[np.float64]:
+        """(N,) by elapsed time, of the last step; 1 without."""
+
     def pop_finished(self) -> list[dict[str, Any]]:
         """Statistics of the episodes that ended since the last call."""
 
@@ -56,6 +60,7 @@ class Rollout(NamedTuple):
     log_probs: Tensor  #: (T, N) of the taken actions
     values: Tensor  #: (T + 1, N)
     rewards: Tensor  #: (T, N) as paid by the environment
+    discounts: Tensor  #: (T, N) by elapsed time, of what follows the step; 1 where there is none
     done: Tensor  #: (T, N) bool
     reset: Tensor  #: (T, N) bool
 
@@ -75,6 +80,7 @@ def empty_rollout(steps: int, obs: Mapping[str, NDArray[Any]]) -> Rollout:
         log_probs=torch.empty(shape),
         values=torch.empty((steps + 1, num_envs)),
         rewards=torch.empty(shape),
+        discounts=torch.ones(shape),
         done=torch.empty(shape, dtype=torch.bool),
         reset=torch.empty(shape, dtype=torch.bool),
     )

@@ -73,7 +73,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         self.make_env()
         self.module: Any = None
         self.make_module()
-        self.return_scale = ReturnScale(self._num_envs, self.config.gamma)
+        self.return_scale = ReturnScale(self._num_envs)
         self._rollout: Rollout | None = None
         self._weights_seq_no = 0
         self.finished: list[dict[str, Any]] = []
@@ -113,6 +113,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
             out.actions[t], out.log_probs[t] = masking.sample(log_probs, self._generator)
             self._obs, reward, done, was_reset = self.env.step_raw(out.actions[t].numpy())
             out.rewards[t] = torch.from_numpy(reward)
+            out.discounts[t] = torch.from_numpy(self.env.discounts)
             out.done[t] = torch.from_numpy(done)
             out.reset[t] = torch.from_numpy(was_reset)
         _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})

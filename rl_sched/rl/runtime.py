@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 #: ``mallopt`` parameters of glibc (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -41,32 +42,35 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(flushed_before)
 
 
+@dataclass
 class Interruption:
-    """Whether Ctrl-C was pressed."""
+    """What Ctrl-C does and whether it was pressed."""
 
-    wanted = False
+    on_first: Callable[[], None] | None = None  #: None = the first one raises
+    seen: bool = False
 
 
 @contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Interruption]:
-    """Lets the first Ctrl-C wait until the caller looks, so that no update is torn; a second one raises.
+def interruptible(on_first: Callable[[], None] | None = None) -> Iterator[Interruption]:
+    """The first Ctrl-C calls ``on_first``, the second one raises ``KeyboardInterrupt`` as usual.
 
-    Outside the main thread, where signals cannot be caught, nothing changes.
+    Outside the main thread, where signals cannot be caught, nothing changes: somebody else deals with them.
     """
-    asked = Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
+    state = Interruption(on_first)
 
-    def note(number: int, frame: object) -> None:
-        if asked.wanted:
+    def handle(number: int, frame: Any) -> None:
+        if state.seen or state.on_first is None:
             raise KeyboardInterrupt
-        asked.wanted = True
+        state.seen = True
+        state.on_first()
 
-    signal.signal(signal.SIGINT, note)
     try:
-        yield asked
+        before = signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the main thread
+        yield state
+        return
+    try:
+        yield state
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -129,9 +129,10 @@ class _Run:
     def loop(self, on_progress: OnProgress | None) -> TrainResult:
         stopped_early = False
         try:
-            with runtime.deferred_interrupt() as interruption:
+            # The first Ctrl-C waits for the end of an update: half of one could not be resumed exactly.
+            with runtime.interruptible(on_first=lambda: None) as interruption:
                 while self.algo.steps < self.total and not stopped_early:
-                    stopped_early = not self._update(on_progress) or interruption.wanted
+                    stopped_early = not self._update(on_progress) or interruption.seen
         except KeyboardInterrupt:
             stopped_early = True
         if self._saved_at != self.algo.steps:
@@ -256,7 +257,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _metrics(result: dict[str, Any]) -> dict[str, float]:
     """The plain numbers of an update, from RLlib's result."""
-    learner = result["learners"]["default_policy"]
+    learner = result.get("learners", {}).get("default_policy", {})  # nothing is learned until a replay has begun
     names = {
         "policy_loss": "policy_loss",
         "value_loss": "value_loss",

@@ -41,7 +41,12 @@ def move_clock(s, e, time):
     """Integrates up to ``time``."""
     head = s.head[e]
     dt = time - head.now
-    head.job_seconds += dt * (head.num_waiting + head.num_running)
+    active = head.num_waiting + head.num_running
+    head.job_seconds += dt * active
+    head.waiting_seconds += dt * head.num_waiting
+    if head.discount_s > 0.0:
+        weight = np.exp((head.decided_s - head.now) / head.discount_s)
+        head.discounted_s -= active * weight * head.discount_s * np.expm1(-dt / head.discount_s)
     head.busy_gpu_s += dt * head.busy
     head.now = time
 

@@ -94,6 +94,9 @@ def cut(s, e):
 def decide(s, e, job, t):
     """Carries out one decision: start ``job`` on type ``t`` (both checked by the caller), or wait (``job`` < 0)."""
     s.head[e].decisions += 1
+    if s.head[e].discount_s > 0.0:
+        s.head[e].decided_s = s.head[e].now
+        s.head[e].discounted_s = 0.0
     if job >= 0:
         start(s, e, job, t)
     pass_time(s, e, job < 0 or s.head[e].one_start == 1)
@@ -133,6 +136,9 @@ def _reset(s, e):
     head = s.head[e]
     head.now = 0.0
     head.job_seconds = 0.0
+    head.waiting_seconds = 0.0
+    head.decided_s = 0.0
+    head.discounted_s = 0.0
     head.busy_gpu_s = 0.0
     head.busy = 0.0
     head.waiting_work = 0.0

@@ -26,6 +26,7 @@ HEAD = np.dtype(
     [
         ("now", "f8"),  # s
         ("job_seconds", "f8"),  # integral of jobs in the system over time since the reset, s
+        ("waiting_seconds", "f8"),  # ... of waiting jobs alone
         ("busy_gpu_s", "f8"),  # integral of busy GPUs over time since the reset, s
         ("busy", "f8"),  # busy GPUs, a shared one counted by the share in use
         ("waiting_work", "f8"),  # GPU-seconds (fastest type) of arrived jobs that neither run nor are done
@@ -65,6 +66,9 @@ HEAD = np.dtype(
         ("logging", "i4"),
         ("round_no", "i8"),  # number of the round that runs
         ("round_s", "f8"),  # 0 = no rounds
+        ("discount_s", "f8"),  # time in which a cost loses all but 1/e of its weight; 0 = none, and the next two are 0
+        ("decided_s", "f8"),  # time of the last decision
+        ("discounted_s", "f8"),  # integral of jobs in the system since then, discounted to that time
         ("until_s", "f8"),  # time at which the policy wants to be asked although nothing happens; inf = none
         ("tail_s", "f8"),  # see Rules.preemptive_tail_s
         ("checkpoint_s", "f8"),

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 
 from rl_sched.errors import SweepError
 from rl_sched.evaluation.comparison import display
+from rl_sched.rl.runtime import interruptible
 from rl_sched.sweeps.ledger import Failure, Ledger
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.progress import ProgressLine
@@ -83,7 +83,7 @@ def execute(
     if amount.done >= amount.total:
         return RunSummary()
     os.environ.update({**ENVIRONMENT, "PYTHONPATH": _python_path()})
-    with _interruptible() as interruption:
+    with interruptible() as interruption:
         with _ray(plan.max_concurrent):
             from ray import tune
 
@@ -141,35 +141,6 @@ def execute(
     if coordinator.crash is not None:
         raise coordinator.crash
     return RunSummary(interruption.seen, coordinator.failures, coordinator.lost)
-
-
-@dataclass
-class _Interruption:
-    seen: bool = False
-    on_first: Any = None
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[_Interruption]:
-    """The first Ctrl-C calls ``on_first``, the second one raises ``KeyboardInterrupt`` as usual."""
-    state = _Interruption()
-
-    def handle(number: int, frame: Any) -> None:
-        if state.seen or state.on_first is None:
-            raise KeyboardInterrupt
-        state.seen = True
-        state.on_first()
-
-    try:
-        before = signal.signal(signal.SIGINT, handle)
-    except ValueError:
-        # Not the main thread: somebody else deals with Ctrl-C.
-        yield state
-        return
-    try:
-        yield state
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -103,6 +103,10 @@ class ToyVectorEnv:
         self._over = done
         return self._draw(), reward, done, was_reset
 
+    @property
+    def discounts(self) -> NDArray[np.float64]:
+        return np.ones(self.num_envs)
+
     def pop_finished(self) -> list[dict[str, Any]]:
         rows, self._finished = self._finished, []
         return rows

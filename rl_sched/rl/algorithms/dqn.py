@@ -45,7 +45,6 @@ def dqn_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibDQNCo
         double_q=dqn.double,
         dueling=dqn.dueling,
         num_atoms=1,
-        n_step=replay.n_step,
         tau=dqn.tau,
         target_network_update_freq=0,
         grad_clip=dqn.max_grad_norm,

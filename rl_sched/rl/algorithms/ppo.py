@@ -46,11 +46,10 @@ class SchedulingPPO(LocalAlgorithm, PPO):
         """Advantages, targets and a mask over reset rows; observations are views of the runner's buffers."""
         rewards, done, reset = rollout.rewards.numpy(), rollout.done.numpy(), rollout.reset.numpy()
         scale = self.runner.return_scale
-        scale.update(rewards, done, reset)
+        discounts = np.float32(self.config.gamma) * rollout.discounts.numpy()
+        scale.update(rewards, done, reset, discounts)
         values = rollout.values.numpy()
-        advantages, targets = gae(
-            rewards / np.float32(scale.std), values, done, reset, self.config.gamma, self.config.lambda_
-        )
+        advantages, targets = gae(rewards / np.float32(scale.std), values, done, reset, discounts, self.config.lambda_)
         counted = ~reset
         unexplained = np.var((targets - values[:-1])[counted]) / max(np.var(targets[counted]), 1e-12)
         self.metrics.log_value("explained_variance_frac", float(1 - unexplained), window=1)

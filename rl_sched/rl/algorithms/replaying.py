@@ -50,7 +50,8 @@ class ReplayAlgorithm(LocalAlgorithm):
 
     def store(self, folder: Path) -> None:
         super().store(folder)
-        np.savez(folder / REPLAY_STATE, owed=np.array(self._owed), **self.replay.get_state())
+        arrays = {"owed": np.array(self._owed), **self.replay.get_state()}
+        np.savez(folder / REPLAY_STATE, **arrays)  # type: ignore[arg-type]
 
     def resume(self, folder: Path) -> None:
         super().resume(folder)
@@ -68,7 +69,12 @@ class ReplayAlgorithm(LocalAlgorithm):
             with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
                 before = self.steps
                 rollout = self.runner.sample()
-                self.runner.return_scale.update(rollout.rewards.numpy(), rollout.done.numpy(), rollout.reset.numpy())
+                self.runner.return_scale.update(
+                    rollout.rewards.numpy(),
+                    rollout.done.numpy(),
+                    rollout.reset.numpy(),
+                    self.config.gamma * rollout.discounts.numpy(),
+                )
                 self.replay.add(rollout)
             if self.steps >= self.experiment.replay.starts:
                 self._owed += (self.steps - before) * self.experiment.replay.ratio

@@ -44,7 +44,6 @@ def sac_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibSACCo
         alpha_lr=sac.alpha_lr,
         initial_alpha=sac.alpha,
         twin_q=True,
-        n_step=replay.n_step,
         tau=sac.tau,
         target_network_update_freq=0,
         grad_clip=sac.max_grad_norm,
