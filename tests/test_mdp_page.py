@@ -83,10 +83,11 @@ def test_columns_hold_what_the_page_says(guided: bool) -> None:
             np.testing.assert_allclose(rows[:n, column], values, atol=1e-5)
         finite = np.where(np.isfinite(snapshot.duration_s), np.log(snapshot.duration_s / scale) / 4, 2.0)
         np.testing.assert_allclose(rows[:n, 6:9], np.minimum(finite, 2.0), atol=1e-5)
-        finish = free + snapshot.duration_s
-        planned = [free / (free + scale), finish / (finish + scale), finish.min(axis=1)[:, None] / finish]
+        wait = free[small]
+        finish = wait + snapshot.duration_s[small]
+        planned = [wait / (wait + scale), finish / (finish + scale), finish.min(axis=1, keepdims=True) / finish]
         for column, values in enumerate(planned, start=9):
-            np.testing.assert_allclose(rows[:n, column:18:3][small], values[small], atol=1e-5)
+            np.testing.assert_allclose(rows[:n, column:18:3][small], values, atol=1e-5)
         if guided:
             marks = rows[:n, 18:21]
             guide = int(obs["guide"][0])

@@ -191,7 +191,7 @@ def test_soft_target_and_losses_of_sac() -> None:
 
 @pytest.mark.parametrize("frac", [0.2, 0.8])
 def test_temperature_drives_the_entropy_to_its_aim(frac: float) -> None:
-    module = build("sac", "cross_attention")
+    module = build("sac", "mlp")
     rng = np.random.default_rng(2)
     optimizer = torch.optim.Adam(module.network.parameters(), lr=3e-3)
     temperature = torch.optim.Adam([module.log_alpha], lr=5e-2)

@@ -10,6 +10,7 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.rl import masking
@@ -62,9 +63,8 @@ def test_next_rollout_continues(algo) -> None:  # type: ignore[no-untyped-def]
 
 def test_minibatches_hold_each_valid_row_once_per_epoch(algo) -> None:  # type: ignore[no-untyped-def]
     rollout = algo.runner.sample()
-    batch = algo._batch(rollout)
-    rows = batch[DEFAULT_MODULE_ID]
-    rows["number"] = torch.arange(320)
+    rows = SampleBatch({**algo._columns(rollout), "number": torch.arange(320)})
+    batch = MultiAgentBatch({DEFAULT_MODULE_ID: rows}, env_steps=320)
     learner = algo.learner_group._learner
     iterator = learner._create_iterator_if_necessary(
         training_data=TrainingData(batch=batch), num_epochs=2, minibatch_size=100

@@ -162,14 +162,13 @@ def test_resumption_restores_everything(tmp_path: Path) -> None:
         other.stop()
 
 
-@pytest.mark.parametrize("name", ["cross_attention", "mlp"])
 @pytest.mark.parametrize("algo", list(ALGORITHMS))
-def test_interrupted_and_resumed_equals_uninterrupted(algo: str, name: str, tmp_path: Path) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(algo: str, tmp_path: Path) -> None:
     experiment = dataclasses.replace(
         SMALL,
         algo=algo,
-        network=NetworkConfig(name, hidden=8),
-        replay=ReplayConfig(capacity=1_500, starts=4_200, minibatch=64, ratio=1.0, n_step=3),
+        network=NetworkConfig("mlp" if algo == "sac" else "cross_attention", hidden=8),
+        replay=ReplayConfig(capacity=1_500, starts=4_200, minibatch=64, ratio=0.5, n_step=3),
         train=dataclasses.replace(SMALL.train, steps=3_000 if algo == "ppo" else 12_000),
     )
     whole = train(experiment, tmp_path / "whole", task=TASK)

@@ -137,6 +137,10 @@ def set_up(
         )
     )
     config.training(gamma=gamma)
+    # One training step a call: with RLlib's defaults of DQN and SAC their number depends on the machine's speed.
+    config.reporting(
+        min_time_s_per_iteration=None, min_sample_timesteps_per_iteration=0, min_train_timesteps_per_iteration=0
+    )
     config.debugging(seed=experiment.seed, log_level="ERROR")
     return config
 
