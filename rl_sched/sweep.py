@@ -98,6 +98,8 @@ def _run(
         if plan.search and summary.interrupted:
             _print_best_so_far(plan, scenarios, ledger)
         else:
+            if summary.interrupted:
+                print("Interrupted. What is finished is being reported; Ctrl-C again leaves that out.", flush=True)
             notes = [*skipped, *_open_notes(plan, scenarios, ledger, summary)]
             note, files = _conclude(plan, scenarios, notes, ledger, report)
     except KeyboardInterrupt:

@@ -35,6 +35,17 @@ class Trained:
         return [(simulate(policy, w, scenario.cluster, scenario.rules), {"episode_return": 0.5}) for w in workloads]
 
 
+def test_bounds_are_computed_once_a_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = SCENARIOS.create("default")
+    seeds = list(scenario.seeds.val[-3:])
+    rules = protocol.baselines(scenario, ("fifo_backfill",))
+    first = protocol.evaluate(rules, scenario, seeds)
+    monkeypatch.setattr("rl_sched.policies.bounds.lower.lower_bounds", lambda workload, cluster: 1 / 0)
+    pd.testing.assert_frame_equal(protocol.evaluate(rules, scenario, seeds), first)
+    with pytest.raises(ZeroDivisionError):
+        protocol.evaluate(rules, scenario, [seeds[0] - 100])
+
+
 def test_rules_and_learned_policies_face_the_same_workloads() -> None:
     scenario = SCENARIOS.create("default")
     seeds = protocol.choose_seeds(scenario, "val", 3)

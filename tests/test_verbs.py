@@ -167,3 +167,26 @@ def test_pages_name_every_entry(page: str, table: Registry, repository: Path) ->
     ranges = {f"f{k}" for k in range(1, 5)} if "`f1` to `f4`" in text else set()
     named = set(re.findall(r"`([a-z0-9_-]+)`", "\n".join(re.findall(r"^\| ([^|]*) \|", text, re.M))))
     assert set(table) <= named | ranges
+
+
+def test_alarms(capsys: pytest.CaptureFixture[str]) -> None:
+    from rl_sched.rl.training import Progress
+
+    sac = {"entropy_nats": 0.9, "entropy_aim_nats": 0.3, "temperature": 0.5}
+    calm = Progress(
+        steps=900, total_steps=1000, steps_per_s=1.0, seconds_left=1.0, val_mean_jct_s=1.0, noop_share=0.45,
+        greedy_minus_sampled_frac=0.01, metrics={**sac, "entropy_nats": 0.31}, val_score=1.0, best_val_score=1.0,
+        validated=True,
+    )  # fmt: skip
+    console = train_verb._Console()
+    console(calm)
+    assert "alarm" not in capsys.readouterr().out
+    console(replace(calm, noop_share=0.7, greedy_minus_sampled_frac=0.2, metrics=sac))
+    alarms = [line.strip() for line in capsys.readouterr().out.splitlines() if "alarm" in line]
+    assert alarms == [
+        "alarm: 70% of the decisions are waits (healthy: 40 to 50 %)",
+        "alarm: greedy is 20% worse than sampled",
+        "alarm: entropy is 3 x the one aimed at (temperature 0.5)",
+    ]
+    console(replace(calm, steps=100, noop_share=0.7))
+    assert "alarm" not in capsys.readouterr().out  # too early to tell

@@ -18,6 +18,7 @@ from rl_sched.policies import POLICIES
 from rl_sched.registry import did_you_mean
 
 if TYPE_CHECKING:
+    from rl_sched.cluster import ClusterSpec
     from rl_sched.config import ExperimentConfig
     from rl_sched.policies.bounds.lower import LowerBounds
     from rl_sched.scenarios.base import Scenario
@@ -161,6 +162,19 @@ def _own_objective(scenario: Scenario) -> bool:
     return scenario.objective in {o.metric for o in OWN_OBJECTIVES}
 
 
+#: Bounds of workloads by content: policies of a sweep are judged one by one on the same ones, and one takes 50 ms.
+_known_bounds: dict[tuple[str, ClusterSpec], LowerBounds] = {}
+
+
+def _bounds_of(workload: Workload, cluster: ClusterSpec) -> LowerBounds:
+    from rl_sched.policies.bounds.lower import lower_bounds  # compiles a kernel: only when something is run
+
+    key = (workload.content_hash(), cluster)
+    if key not in _known_bounds:
+        _known_bounds[key] = lower_bounds(workload, cluster)
+    return _known_bounds[key]
+
+
 def evaluate(
     policies: Mapping[str, Any],
     scenario: Scenario,
@@ -187,10 +201,8 @@ def evaluate(
     """
     if not policies or not len(seeds):
         raise ConfigError(f"An evaluation needs policies and seeds; got {len(policies)} and {len(seeds)}.")
-    from rl_sched.policies.bounds.lower import lower_bounds  # compiles a kernel: only when something is run
-
     scenario = replace(scenario, make=functools.cache(scenario.make))  # every policy asks for the same workloads
-    bounds = [lower_bounds(scenario.workload(seed), scenario.cluster) for seed in seeds]
+    bounds = [_bounds_of(scenario.workload(seed), scenario.cluster) for seed in seeds]
     rows: list[Row] = []
     faced: dict[int, str] = {}  # seed -> hash of the workload that the first policy faced
     played = [(name, one) for name, some in policies.items() for one in (some if isinstance(some, list) else [some])]
