@@ -47,11 +47,12 @@ def _check(config: object, **ranges: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class GuideConfig:
-    """A registered rule that guides the learned policy (LEARNED = feature + prior + potential)."""
+    """A registered rule that guides the learned policy; each part has a switch of its own."""
 
     policy: str | None = None  #: name of a kernel rule, e.g. min_min; None = no guide
     params: dict[str, Any] = field(default_factory=dict)  #: the rule's parameters
-    prior: float = 3.0  #: added to the logit of the rule's action; its action is also a feature
+    feature: bool = True  #: the rule's action is marked in the rows of the jobs
+    prior: float = 3.0  #: added to the logit of the rule's action; 0 = nothing
     potential: bool = True  #: shape the reward by the rule's exact cost-to-go (training only)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rl_sched.config import GuideConfig
 from rl_sched.envs import kernels
+from rl_sched.envs.window import Shown
 from rl_sched.errors import ConfigError
 from rl_sched.policies import POLICIES
 from rl_sched.policies.rule_kernels import Look
@@ -23,6 +24,7 @@ class Guide:
         self.code = -1
         self.params = np.zeros(1)
         self.active = config.policy is not None
+        self.feature = self.active and config.feature
         if config.policy is not None:
             rule = POLICIES.create(config.policy, **config.params)
             if not hasattr(rule, "code"):
@@ -30,6 +32,11 @@ class Guide:
                 raise ConfigError(f"A guide must be a compiled rule ({', '.join(known)}); got {config.policy!r}.")
             self.code = int(rule.code)
             self.params = rule.params()
+
+    def advise(self, state: State, shown: Shown, look: Look, jobs: np.ndarray, out: np.ndarray) -> None:
+        """Writes the rule's action in every environment, to ``out`` (N,) and, if a feature, to the last columns."""
+        column = jobs.shape[2] - len(shown.kinds) if self.feature else -1
+        kernels.advise_all(*state.views, self.code, self.params, column, jobs, out, *shown, *look)
 
     def costs_to_go(self, state: State, wanted: np.ndarray, look: Look, out: np.ndarray) -> None:
         """Writes, where ``wanted (N,)``, the job-seconds until the end under the rule, with the true arrivals."""

@@ -1,10 +1,13 @@
-"""One step of N environments: decode, decide, let time pass, observe. And the guide's cost-to-go."""
+"""One step of N environments: decode, decide, let time pass, observe. And a guide's advice and cost-to-go.
+
+The rules that may guide are in kernels of their own: they take a minute to compile, and most learners need none.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from rl_sched.envs.observation import enter_window, write_globals, write_jobs, write_remaining
+from rl_sched.envs.observation import enter_window, write_advice, write_globals, write_jobs, write_remaining
 from rl_sched.envs.window import Shown, fill_look, look_again, occupy, remove
 from rl_sched.policies.rule_kernels import Look, choose, play
 from rl_sched.sim.jit import helper, kernel
@@ -98,10 +101,8 @@ def _rest(step):
 @kernel
 def step_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    actions, fresh, ended, steps, episodes, static, guide_code, guide_params, finish_times, scale, horizon_s,
-    out_jobs, out_mask, out_globals, out_remaining, out_guide,
-    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
-    free,
+    actions, fresh, ended, steps, episodes, static, finish_times, scale, horizon_s,
+    out_jobs, out_mask, out_globals, out_remaining, used, rows, duration, ends, kinds,
 ):  # fmt: skip
     """Acts in and observes the first N = len(actions) records; returns the number of episodes that ended.
 
@@ -112,19 +113,14 @@ def step_all(
         steps: Output (N,) STEP.
         episodes: (N,) EPISODE.
         static: (N, J, 3 + T) static job features.
-        guide_code: Code of the guiding rule; -1 = none.
         out_jobs: Output (N, W, Fj), as are the other ``out_*``; see ``observation``.
         used, ...: The fields of a ``window.Shown``, which follows the records.
-        job, ...: The fields of a ``rule_kernels.Look``, scratch.
     """
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    num_types = len(kinds)
     window = rows.shape[1]
-    guided = guide_code >= 0
     shown = Shown(used, rows, duration, ends, kinds)
-    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
     num_ended = 0
     for e in range(len(actions)):
         step, episode = steps[e], episodes[e]
@@ -150,18 +146,41 @@ def step_all(
             look_again(s, e, shown)
         enter_window(s, e, shown, out_jobs, static)
         any_fits = mark_fits(s, e)
-        row, kind = -1, -1
-        if guided:
-            fill_look(s, e, shown, look)
-            h = s.head[e]
-            row, kind = choose(guide_code, guide_params, look, h.window_len, h.now, h.decisions, can_wait(s, e))
-            out_guide[e] = 1 + row * num_types + kind if row >= 0 else 0
-        write_jobs(
-            s, e, out_jobs, out_mask, shown, any_fits, finish_times, row, kind, guided, scale, previous
-        )  # fmt: skip
+        write_jobs(s, e, out_jobs, out_mask, shown, any_fits, finish_times, scale, previous)
         write_globals(s, e, out_globals, window, scale)
         write_remaining(s, e, out_remaining, horizon_s)
     return num_ended
+
+
+@kernel
+def advise_all(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
+    code, params, column, out_jobs, out_guide,
+    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
+    free,
+):  # fmt: skip
+    """Asks a rule in the first N = len(out_guide) records, right after ``step_all``.
+
+    Args:
+        code, params: The rule.
+        column: First of the T columns of ``out_jobs`` that tell its choice; -1 = none do.
+        out_jobs: (N, W, Fj) as written by ``step_all``.
+        out_guide: Output (N,) int64, the action.
+        used, ...: The fields of a ``window.Shown``.
+        job, ...: The fields of a ``rule_kernels.Look``, scratch.
+    """
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
+    shown = Shown(used, rows, duration, ends, kinds)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
+    for e in range(len(out_guide)):
+        fill_look(s, e, shown, look)
+        h = s.head[e]
+        row, kind = choose(code, params, look, h.window_len, h.now, h.decisions, can_wait(s, e))
+        out_guide[e] = 1 + row * len(kinds) + kind if row >= 0 else 0
+        if column >= 0:
+            write_advice(out_jobs, e, h.window_len, len(kinds), column, row, kind)
 
 
 @kernel

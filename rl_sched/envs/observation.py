@@ -20,8 +20,8 @@ from rl_sched.sim.record import IDLE
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
-#: Columns of a job; then per type ``JOB_PER_TYPE``; with finish times ``JOB_FINISH`` per type; with a guide
-#: ``JOB_GUIDE`` per type.
+#: Columns of a job; then per type ``JOB_PER_TYPE``; with finish times ``JOB_FINISH`` per type; with a guide's
+#: feature ``JOB_GUIDE`` per type.
 JOB_FEATURES = (
     "exists: 1",
     "gang: log(gang) / log(GPUs of the largest type)",
@@ -74,10 +74,20 @@ class ObsSpec(NamedTuple):
         return self.window * self.num_types + 1
 
 
-def spec_of(cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool) -> ObsSpec:
-    """The shapes for a cluster and a window of W jobs."""
+def spec_of(
+    cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool = False, advised: bool = False
+) -> ObsSpec:
+    """The shapes for a cluster and a window of W jobs.
+
+    Args:
+        cluster: Decides the numbers of types and of GPUs.
+        window: W.
+        finish_times: Whether job rows hold the features of finish times.
+        guided: Whether the observation holds a guide's action.
+        advised: Whether job rows mark it too.
+    """
     t = cluster.num_pools
-    per_type = JOB_PER_TYPE + (JOB_FINISH if finish_times else ()) + (JOB_GUIDE if guided else ())
+    per_type = JOB_PER_TYPE + (JOB_FINISH if finish_times else ()) + (JOB_GUIDE if advised else ())
     return ObsSpec(
         window=window,
         job_features=NUM_PLAIN + t * len(per_type),
@@ -187,7 +197,7 @@ def _write_finish(s, e, shown, jobs, i, gang, column, scale):
 
 
 @helper
-def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide_type, guided, scale, previous):
+def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, scale, previous):
     """Writes the mask of environment ``e`` and what changes in the job rows.
 
     Args:
@@ -196,8 +206,6 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide
         shown: The rows, after ``enter_window``.
         any_fits: Result of ``mark_fits``, called just before.
         finish_times: Whether the features of finish times are part of the row.
-        guide_row, guide_type: The guide's choice, -1 = wait; read if ``guided``.
-        guided: Whether the guide's choice is part of the row.
         scale: Seconds.
         previous: Number of rows that the last call left non-zero.
     """
@@ -215,10 +223,6 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide
             mask[e, 1 + i * num_types + t] = (types >> np.uint64(t)) & np.uint64(1)
         if finish_times:
             _write_finish(s, e, shown, jobs, i, klass.gang, base, scale)
-        if guided:
-            k = base + (3 * num_types if finish_times else 0)
-            for t in range(num_types):
-                jobs[e, i, k + t] = i == guide_row and t == guide_type
     for i in range(n, previous):
         for k in range(jobs.shape[2]):
             jobs[e, i, k] = 0.0
@@ -226,6 +230,14 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, guide_row, guide
             mask[e, 1 + i * num_types + t] = 0
     # Waiting is a choice wherever time may bring something; the last observation keeps one legal action.
     mask[e, 0] = can_wait(s, e) or not any_fits
+
+
+@helper
+def write_advice(jobs, e, n, num_types, column, row, kind):
+    """Marks a guide's choice, type ``kind`` for ``row`` (-1 = wait), in the first ``n`` rows, from ``column`` on."""
+    for i in range(n):
+        for t in range(num_types):
+            jobs[e, i, column + t] = i == row and t == kind
 
 
 @helper

@@ -14,7 +14,7 @@ from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
-from rl_sched.envs.observation import BOUND, spec_of
+from rl_sched.envs.observation import BOUND, ObsSpec, spec_of
 from rl_sched.envs.rewards import Steps
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
@@ -34,11 +34,21 @@ SHAPED_REWARD = "jct"
 DISCOUNTED_REWARD = "jct"
 
 
+def shapes(scenario: Scenario, config: EnvConfig) -> ObsSpec:
+    """The shapes of the observation of one environment."""
+    guided = config.guide.policy is not None
+    return spec_of(
+        scenario.cluster,
+        scenario.window,
+        finish_times=config.finish_times,
+        guided=guided,
+        advised=guided and config.guide.feature,
+    )
+
+
 def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
     """The space of one environment."""
-    spec = spec_of(
-        scenario.cluster, scenario.window, finish_times=config.finish_times, guided=config.guide.policy is not None
-    )
+    spec = shapes(scenario, config)
 
     def box(*shape: int) -> gym.spaces.Box:
         return gym.spaces.Box(-BOUND, BOUND, shape, np.float32)
@@ -116,9 +126,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
                 f"reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARD}."
             )
         cluster = self.scenario.cluster
-        self.spec_obs = spec_of(
-            cluster, self.scenario.window, finish_times=self.config.finish_times, guided=self.guide.active
-        )
+        self.spec_obs = shapes(self.scenario, self.config)
         if self._shaped and self.config.discount_s is not None:
             raise ConfigError(
                 "A guide's potential is an undiscounted cost; with env.discount_s the reward is discounted. Set one of "
@@ -179,10 +187,9 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._finished: list[dict[str, float]] = []
         obs = self._obs
         self._buffers = (
-            self._step, self._episodes, self._static, self.guide.code, self.guide.params,
+            self._step, self._episodes, self._static,
             self.config.finish_times, self.scenario.time_scale_s, self.scenario.lookahead_s,
-            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, self._guide_actions,
-            *self._shown, *self._look,
+            obs["jobs"], obs["action_mask"], obs["globals"], self._remaining, *self._shown,
         )  # fmt: skip
 
     # ---------------------------------------------------------------- episodes
@@ -212,6 +219,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def _call(self, actions: np.ndarray, fresh: np.ndarray, done: np.ndarray) -> int:
         """One call of the kernel; writes ``done`` and returns how many episodes ended."""
         num_ended = kernels.step_all(*self._state.views, actions, fresh, done, *self._buffers)
+        if self.guide.active:
+            self.guide.advise(self._state, self._shown, self._look, self._obs["jobs"], self._guide_actions)
         if not self._writes_lookahead:
             lookahead = self._obs["gpus"][:, :, 0]
             for columns in self._type_columns:
