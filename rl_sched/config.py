@@ -136,10 +136,13 @@ class DQNConfig:
     epsilon_final: float = 0.02
     epsilon_frac: float = 0.2  #: part of the steps in which it falls from one to the other
     tau: float = 0.01  #: what the target network takes over from the network at every update
+    munchausen: float = 0.0  #: share of the log-policy added to the reward (Vieillard et al., 2020); 0 = plain targets
+    temperature: float = 0.03  #: of that policy, softmax(values / temperature); read if ``munchausen`` is not 0
     max_grad_norm: float = 10.0
 
     def __post_init__(self) -> None:
         _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", epsilon="between 0 and 1")
+        _check(self, munchausen="between 0 and 1", temperature="> 0")
         _check(self, epsilon_final="between 0 and 1", epsilon_frac="between 0 and 1", tau="between 0 and 1")
         _check(self, max_grad_norm="> 0")
 
@@ -155,6 +158,7 @@ class SACConfig:
     alpha: float = 0.05  #: temperature at the start
     entropy_frac: float = 0.2  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
     entropy_frac_final: float = 0.02  #: ... and at the last step
+    entropy_backup: bool = True  #: values count the entropy to come; without, only the policy's loss does
     tau: float = 0.01  #: what the target networks take over at every update
     max_grad_norm: float = 10.0
 

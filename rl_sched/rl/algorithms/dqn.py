@@ -38,7 +38,7 @@ def dqn_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibDQNCo
         learner=SchedulingDQNLearner,
         rollout=replay.rollout,
         gamma=dqn.gamma,
-        model={"dueling": dqn.dueling},
+        model={"dueling": dqn.dueling, "munchausen": dqn.munchausen > 0},
     )
     config.training(
         lr=linear_schedule(dqn.lr, dqn.lr * dqn.lr_final, experiment.train.steps),

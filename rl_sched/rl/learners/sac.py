@@ -15,12 +15,13 @@ from rl_sched.rl.learners.replaying import ReplayLearner
 
 
 def sac_losses(
-    out: dict[str, Tensor], batch: dict[str, Any], log_alpha: Tensor, entropy_frac: float
+    out: dict[str, Tensor], batch: dict[str, Any], log_alpha: Tensor, entropy_frac: float, entropy_backup: bool = True
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """The sum of the losses of policy, twin values and temperature (Christodoulou, 2019, equations 10 to 12).
 
     The expectations over actions are exact sums over the legal ones. Over the first n - 1 of the n steps of a target
-    the entropies are left out.
+    the entropies are left out; without ``entropy_backup`` all are. Where the number of legal actions is in the policy's
+    hand, counting them pays for keeping choices open: for waiting.
 
     Args:
         out: ``log_probs``, ``q``, ``q_twin`` of the state; ``next_log_probs``, ``next_q`` (the smaller one of the
@@ -28,6 +29,7 @@ def sac_losses(
         batch: As for ``dqn_loss``.
         log_alpha: Logarithm of the temperature, a parameter.
         entropy_frac: The entropy aimed at is this part of the logarithm of the number of legal actions, per state.
+        entropy_backup: Whether the next state's value counts its entropy.
 
     Returns:
         The loss, the absolute errors (B,) (mean of both), and parts, the latter detached.
@@ -35,7 +37,8 @@ def sac_losses(
     alpha = log_alpha.detach().exp()
     action = batch["actions"].unsqueeze(1)
     with torch.no_grad():
-        soft = masking.expectation(out["next_log_probs"], out["next_q"] - alpha * out["next_log_probs"])
+        bonus = alpha * out["next_log_probs"] if entropy_backup else 0.0
+        soft = masking.expectation(out["next_log_probs"], out["next_q"] - bonus)
         target = batch["rewards"] + batch["discounts"] * soft
     one, two = out["q"].gather(1, action).squeeze(1), out["q_twin"].gather(1, action).squeeze(1)
     errors = [F.smooth_l1_loss(value, target, reduction="none") for value in (one, two)]
@@ -79,7 +82,9 @@ class SchedulingSACLearner(ReplayLearner, SACTorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
-        loss, error, parts = sac_losses(fwd_out, batch, self._module[module_id].log_alpha, self.entropy_frac)
+        loss, error, parts = sac_losses(
+            fwd_out, batch, self._module[module_id].log_alpha, self.entropy_frac, self.experiment.sac.entropy_backup
+        )
         self.errors.append(error)
         self.parts.append(parts)
         return loss
