@@ -54,6 +54,12 @@ class GuideConfig:
     feature: bool = True  #: the rule's action is marked in the rows of the jobs
     prior: float = 3.0  #: added to the logit of the rule's action; 0 = nothing
     potential: bool = True  #: shape the reward by the rule's exact cost-to-go (training only)
+    imitation: int = 0  #: environment steps at the start in which the policy learns to copy the rule
+
+    def __post_init__(self) -> None:
+        _check(self, imitation=">= 0")
+        if self.imitation and self.policy is None:
+            raise _OutOfRange(f"imitation needs a policy to copy; it is {self.imitation!r} and policy is null.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,14 @@ class EnvConfig:
     reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's own reward
     discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
+    types: int | None = None  #: GPU types that observations have room for; None = as many as the scenarios have
     guide: GuideConfig = field(default_factory=GuideConfig)
 
     def __post_init__(self) -> None:
         if self.discount_s is not None:
             _check(self, discount_s="> 0")
+        if self.types is not None:
+            _check(self, types=">= 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,18 @@ class SACConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CurriculumConfig:
+    """Easier workloads at the start of training, in equal steps up to the scenario's own."""
+
+    frac: float = 0.0  #: part of the steps before the scenario's own workloads are played; 0 = from the start
+    load: float = 1.0  #: at the start, jobs arrive this many times as fast
+    jobs_frac: float = 1.0  #: at the start, workloads are cut after this part of their jobs
+
+    def __post_init__(self) -> None:
+        _check(self, frac="between 0 and 1", load="> 0", jobs_frac="between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Length and bookkeeping of one training run."""
 
@@ -186,7 +207,7 @@ class TrainConfig:
 class ExperimentConfig:
     """One experiment: everything that decides the result of one training run."""
 
-    scenario: str = "default"
+    scenario: str = "default"  #: or several, trained on at once: "default + philly"
     algo: str = "ppo"  #: ppo | dqn | sac
     seed: int = 1
     env: EnvConfig = field(default_factory=EnvConfig)
@@ -196,6 +217,7 @@ class ExperimentConfig:
     sac: SACConfig = field(default_factory=SACConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
 
     def __post_init__(self) -> None:
         _check(self, seed=">= 0")

@@ -77,8 +77,8 @@ def test_gae_known_numbers() -> None:
 @pytest.mark.parametrize("gamma", [1.0, 0.9])
 def test_return_scale_is_the_standard_deviation_of_returns_so_far(gamma: float) -> None:
     rng = np.random.default_rng(1)
-    scale = ReturnScale(3)
-    assert scale.std == 1.0
+    scale = ReturnScale(np.zeros(3, np.int64))
+    assert (scale.std == 1.0).all()
     seen, running = [], np.zeros(3)
     over = np.zeros(3, bool)
     for _ in range(5):
@@ -96,7 +96,18 @@ def test_return_scale_is_the_standard_deviation_of_returns_so_far(gamma: float) 
             resets.append(reset)
         discounts = np.full((40, 3), gamma, np.float32)
         scale.update(np.array(rewards, np.float32), np.array(dones), np.array(resets), discounts)
-    assert scale.std == pytest.approx(np.std(seen), rel=1e-5)
-    other = ReturnScale(3)
+    assert scale.std == pytest.approx([np.std(seen)] * 3, rel=1e-5)
+    other = ReturnScale(np.zeros(3, np.int64))
     other.set_state(scale.get_state())
-    assert other.std == scale.std
+    assert (other.std == scale.std).all()
+
+
+def test_every_scenario_has_a_return_scale_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    mixed, alone = ReturnScale(np.array([0, 0, 1])), ReturnScale(np.zeros(1, np.int64))
+    never, one = np.zeros((30, 3), bool), np.ones((30, 3), np.float32)
+    for _ in range(3):
+        rewards = rng.normal(0, [1.0, 1.0, 50.0], (30, 3)).astype(np.float32)
+        mixed.update(rewards, never, never, one)
+        alone.update(rewards[:, 2:], never[:, 2:], never[:, 2:], one[:, 2:])
+    assert mixed.std[0] == mixed.std[1] < mixed.std[2] == alone.std[0]

@@ -16,6 +16,7 @@ from rl_sched.rl import masking
 from rl_sched.rl.algorithms import ALGORITHMS
 from rl_sched.rl.deciding import DECISIONS, decision_of
 from rl_sched.rl.learners.dqn import dqn_loss, dqn_target
+from rl_sched.rl.learners.imitation import MARGIN, copy_loss, margin_loss
 from rl_sched.rl.learners.ppo import ppo_loss
 from rl_sched.rl.learners.sac import sac_losses
 from rl_sched.rl.modules.dqn import DQNModule
@@ -191,6 +192,14 @@ def test_munchausen_target() -> None:
     soft = (1 - p) * (1.0 - tau * np.log(1 - p)) + p * (0.0 - tau * np.log(p))
     assert float(target[0]) == pytest.approx(1.0 + share * max(log_policy, -1.0) + 0.9 * soft, rel=1e-5)
     assert float(target[1]) == pytest.approx(2.0 - share)  # the log-policy is far below -1 there
+
+
+def test_copy_and_margin_losses() -> None:
+    log_probs = masking.log_probs(torch.tensor([[0.0, 5.0, 1.0]]), torch.tensor([[1, 0, 1]], dtype=torch.int8))
+    assert float(copy_loss(log_probs, torch.tensor([2]))) == pytest.approx(np.log(1 + np.exp(-1.0)))
+    q = torch.tensor([[1.0, 1.05, masking.MASKED], [3.0, 1.0, masking.MASKED]])
+    # 1.05 + margin - 1, and nothing where the guide's action is the best by more than the margin
+    assert float(margin_loss(q, torch.tensor([0, 0]))) == pytest.approx((0.05 + MARGIN) / 2, rel=1e-4)
 
 
 def test_soft_target_and_losses_of_sac() -> None:

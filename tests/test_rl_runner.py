@@ -103,11 +103,9 @@ def test_update_is_ppo_by_hand(algo) -> None:  # type: ignore[no-untyped-def]
         other.train()
         rollout, ppo = other.runner._rollout, one_step.ppo
         rewards, done, reset = (part.numpy() for part in (rollout.rewards, rollout.done, rollout.reset))
-        scale = ReturnScale(8)
+        scale = ReturnScale(np.zeros(8, np.int64))
         scale.update(rewards, done, reset, np.full_like(rewards, ppo.gamma))
-        advantages, targets = gae(
-            rewards / np.float32(scale.std), rollout.values.numpy(), done, reset, ppo.gamma, ppo.gae_lambda
-        )
+        advantages, targets = gae(rewards / scale.std, rollout.values.numpy(), done, reset, ppo.gamma, ppo.gae_lambda)
         keep = ~rollout.reset.flatten()
         obs = {key: part.flatten(0, 1)[keep] for key, part in rollout.obs.items()}
         advantage = torch.from_numpy(advantages).flatten()[keep]

@@ -35,12 +35,25 @@ class Bank:
         self._stage = State(scenario.cluster, scenario.rules, 1, self.sizes)
         if scenario.rules.max_steps is None:
             self._stage.views.head["max_steps"] = MAX_DECISIONS_PER_JOB * jobs
-        self._loaded: dict[int, Loaded] = {}
+        self._loaded: dict[tuple[int, float, float], Loaded] = {}
 
     def __getitem__(self, seed: int) -> Loaded:
-        if seed not in self._loaded:
+        return self.at(seed)
+
+    def at(self, seed: int, load_factor: float = 1.0, jobs_frac: float = 1.0) -> Loaded:
+        """The workload of a seed, or an easier form of it.
+
+        Args:
+            seed: Of the workload.
+            load_factor: Its jobs arrive this many times as fast.
+            jobs_frac: Only this part of its jobs, the first ones; at least one.
+        """
+        key = (seed, load_factor, jobs_frac)
+        if key not in self._loaded:
             scenario = self.scenario
-            workload = scenario.workload(seed)
+            workload = scenario.workload(seed).scale_load(load_factor)
+            if jobs_frac < 1.0:
+                workload = workload.take(np.arange(max(1, round(jobs_frac * len(workload)))), rebase=False)
             dur = run_times(workload, scenario.cluster, scenario.rules)
             table, klass = ClassTable.of(workload, scenario.cluster, dur)
             load(self._stage, 0, workload, dur, table, klass)
@@ -48,5 +61,9 @@ class Bank:
             static = static_features(
                 workload.num_gpus, workload.priority, seen, scenario.cluster.pool_gpus, scenario.time_scale_s
             )
-            self._loaded[seed] = Loaded(workload, self._stage.raw[0].copy(), static)
-        return self._loaded[seed]
+            self._loaded[key] = Loaded(workload, self._stage.raw[0].copy(), static)
+        return self._loaded[key]
+
+    def forget(self) -> None:
+        """Frees all workloads; they are made again where they are asked for."""
+        self._loaded.clear()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_sched.cluster import ClusterSpec
+from rl_sched.config import EnvConfig
 from rl_sched.envs.window import append, free_after, next_job
 from rl_sched.sim.jit import helper
 from rl_sched.sim.kernels import can_wait
@@ -74,28 +74,33 @@ class ObsSpec(NamedTuple):
         return self.window * self.num_types + 1
 
 
-def spec_of(
-    cluster: ClusterSpec, window: int, *, finish_times: bool, guided: bool = False, advised: bool = False
-) -> ObsSpec:
-    """The shapes for a cluster and a window of W jobs.
+class Block(NamedTuple):
+    """Columns of a job row that every GPU type has, type by type."""
 
-    Args:
-        cluster: Decides the numbers of types and of GPUs.
-        window: W.
-        finish_times: Whether job rows hold the features of finish times.
-        guided: Whether the observation holds a guide's action.
-        advised: Whether job rows mark it too.
-    """
-    t = cluster.num_pools
-    per_type = JOB_PER_TYPE + (JOB_FINISH if finish_times else ()) + (JOB_GUIDE if advised else ())
+    names: tuple[str, ...]
+    never: tuple[float, ...]  # what they show of a type on which no job can run
+
+
+def per_type_blocks(config: EnvConfig) -> tuple[Block, ...]:
+    """The blocks that follow the ``NUM_PLAIN`` plain columns of a job row, in their order."""
+    blocks = [Block(JOB_PER_TYPE, (BOUND,))]
+    if config.finish_times:
+        blocks.append(Block(JOB_FINISH, (1.0, 1.0, 0.0)))
+    if config.guide.policy is not None and config.guide.feature:
+        blocks.append(Block(JOB_GUIDE, (0.0,)))
+    return tuple(blocks)
+
+
+def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig) -> ObsSpec:
+    """The shapes for T types, G GPUs and a window of W jobs."""
     return ObsSpec(
         window=window,
-        job_features=NUM_PLAIN + t * len(per_type),
-        num_gpus=cluster.num_gpus,
-        gpu_features=len(GPU_FEATURES) + t,
-        global_features=len(GLOBALS) + t * len(GLOBALS_PER_TYPE),
-        num_types=t,
-        guided=guided,
+        job_features=NUM_PLAIN + num_types * sum(len(block.names) for block in per_type_blocks(config)),
+        num_gpus=num_gpus,
+        gpu_features=len(GPU_FEATURES) + num_types,
+        global_features=len(GLOBALS) + num_types * len(GLOBALS_PER_TYPE),
+        num_types=num_types,
+        guided=config.guide.policy is not None,
     )
 
 

@@ -34,21 +34,8 @@ SHAPED_REWARD = "jct"
 DISCOUNTED_REWARD = "jct"
 
 
-def shapes(scenario: Scenario, config: EnvConfig) -> ObsSpec:
-    """The shapes of the observation of one environment."""
-    guided = config.guide.policy is not None
-    return spec_of(
-        scenario.cluster,
-        scenario.window,
-        finish_times=config.finish_times,
-        guided=guided,
-        advised=guided and config.guide.feature,
-    )
-
-
-def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
-    """The space of one environment."""
-    spec = shapes(scenario, config)
+def space_of(spec: ObsSpec) -> gym.spaces.Dict:
+    """The observation space of one environment of these shapes."""
 
     def box(*shape: int) -> gym.spaces.Box:
         return gym.spaces.Box(-BOUND, BOUND, shape, np.float32)
@@ -62,6 +49,16 @@ def observation_space(scenario: Scenario, config: EnvConfig) -> gym.spaces.Dict:
     if spec.guided:
         spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
     return gym.spaces.Dict(spaces)
+
+
+def empty_observation(n: int, spec: ObsSpec) -> Obs:
+    """Buffers of an observation of ``n`` environments; ``guide``, where there is one, is not among them."""
+    return {
+        "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
+        "gpus": np.zeros((n, spec.num_gpus, spec.gpu_features), np.float32),
+        "globals": np.zeros((n, spec.global_features), np.float32),
+        "action_mask": np.zeros((n, spec.num_actions), np.int8),
+    }
 
 
 def _columns(member: np.ndarray) -> slice | np.ndarray:
@@ -126,7 +123,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
                 f"reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARD}."
             )
         cluster = self.scenario.cluster
-        self.spec_obs = shapes(self.scenario, self.config)
+        self.spec_obs = spec_of(cluster.num_pools, cluster.num_gpus, self.scenario.window, self.config)
         if self._shaped and self.config.discount_s is not None:
             raise ConfigError(
                 "A guide's potential is an undiscounted cost; with env.discount_s the reward is discounted. Set one of "
@@ -143,21 +140,17 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._allocate(num_envs, cluster.num_gpus, cluster.num_pools)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.render_mode = None
-        self.single_observation_space = observation_space(self.scenario, self.config)
+        self.single_observation_space = space_of(self.spec_obs)
         self.single_action_space = gym.spaces.Discrete(self.spec_obs.num_actions)
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         self._seed = seed
+        self._difficulty: tuple[float, float] = (1.0, 1.0)
         self._start(seed)
 
     def _allocate(self, n: int, num_gpus: int, num_types: int) -> None:
         spec = self.spec_obs
-        self._obs: Obs = {
-            "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
-            "gpus": np.zeros((n, num_gpus, spec.gpu_features), np.float32),
-            "globals": np.zeros((n, spec.global_features), np.float32),
-            "action_mask": np.zeros((n, spec.num_actions), np.int8),
-        }
+        self._obs = empty_observation(n, spec)
         self._guide_actions = np.zeros(n, np.int64)
         if spec.guided:
             self._obs["guide"] = self._guide_actions
@@ -184,7 +177,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._episode_seed = np.zeros(n, np.int64)
         self._episode_number = np.zeros(n, np.int64)
         self._return = np.zeros(n)
-        self._finished: list[dict[str, float]] = []
+        self._finished: list[dict[str, Any]] = []
+        self._playing: list[tuple[int, float, float]] = [(0, 1.0, 1.0)] * n  # arguments of ``Bank.at``
         obs = self._obs
         self._buffers = (
             self._step, self._episodes, self._static,
@@ -209,10 +203,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
 
     def _reset_env(self, e: int) -> None:
         seed = self._next_seed(e)
-        loaded = self._bank[seed]
+        loaded = self._bank.at(seed, *self._difficulty)
         self._state.raw[e] = loaded.record
         self._state.views.head["discount_s"][e] = self.config.discount_s or 0.0
-        self._static[e] = loaded.static
+        self._static[e, : len(loaded.static)] = loaded.static
+        self._playing[e] = (seed, *self._difficulty)
         self._episode_seed[e] = seed
         self._return[e] = 0.0
 
@@ -304,10 +299,27 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
                 "illegal": illegal,
                 "num_unfinished": num_unfinished,
                 "env": e,
+                "scenario": self.scenario.name,
             }
         )
 
-    def pop_finished(self) -> list[dict[str, float]]:
+    def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
+        """Of the episodes that start from now on.
+
+        Args:
+            load_factor: Jobs arrive this many times as fast.
+            jobs_frac: Only this part of the jobs, the first ones, is there; at least one job.
+        """
+        if self._difficulty != (load_factor, jobs_frac):
+            self._difficulty = (load_factor, jobs_frac)
+            self._bank.forget()
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(N,) number of the scenario of each environment: 0."""
+        return np.zeros(self.num_envs, np.int64)
+
+    def pop_finished(self) -> list[dict[str, Any]]:
         """Statistics of the episodes that ended since the last call, in the order of their ends."""
         out, self._finished = self._finished, []
         return out
@@ -326,6 +338,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         return {
             "arrays": [array.copy() for array in self._kept()],
             "ended": list(self._ended),
+            "difficulty": self._difficulty,
+            "playing": list(self._playing),
             "rngs": [rng.bit_generator.state for rng in self._rngs],
         }
 
@@ -334,6 +348,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         for array, kept in zip(self._kept(), state["arrays"], strict=True):
             array[...] = kept
         self._ended = list(state["ended"])
+        self._difficulty = tuple(state["difficulty"])
+        self._playing = [tuple(key) for key in state["playing"]]
         for rng, kept_rng in zip(self._rngs, state["rngs"], strict=True):
             rng.bit_generator.state = kept_rng
 
@@ -356,11 +372,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
 
     def snapshot(self, e: int = 0) -> Snapshot:
         """What a policy would see in environment ``e``."""
-        return snapshot_of(self._state, e, self._bank[int(self._episode_seed[e])].workload)
+        return snapshot_of(self._state, e, self._bank.at(*self._playing[e]).workload)
 
     def result(self, e: int = 0) -> RunResult:
         """The jobs of environment ``e`` so far; after an episode's last step, until the next one."""
-        return RunResult.of(self._state, e, self._bank[int(self._episode_seed[e])].workload, self.scenario.rules)
+        return RunResult.of(self._state, e, self._bank.at(*self._playing[e]).workload, self.scenario.rules)
 
     # ---------------------------------------------------------------- Gymnasium's door
 

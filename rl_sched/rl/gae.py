@@ -46,22 +46,25 @@ def gae(
 
 
 class ReturnScale:
-    """Running standard deviation of the discounted return so far; rewards are divided by it.
+    """Running standard deviation of the discounted return so far, per scenario; rewards are divided by it.
 
     It keeps the size of value targets and gradients the same for every workload and reward. Variances of
     batches are merged as in Chan, Golub and LeVeque (1983).
+
+    Args:
+        groups: (N,) number of the scenario of each environment, 0 to S - 1.
     """
 
-    def __init__(self, num_envs: int) -> None:
-        self.count = 0.0
-        self.mean = 0.0
-        self.variance = 1.0
-        self._running = np.zeros(num_envs)
+    def __init__(self, groups: NDArray[np.int64]) -> None:
+        self._groups = groups
+        count = int(groups.max()) + 1
+        self._count, self._mean, self._variance = np.zeros(count), np.zeros(count), np.ones(count)
+        self._running = np.zeros(len(groups))
 
     @property
-    def std(self) -> float:
-        """The present divisor; 1 before the first update."""
-        return max(float(np.sqrt(self.variance)), 1e-8)
+    def std(self) -> Float:
+        """(N,) the present divisors; 1 before the first update."""
+        return np.maximum(np.sqrt(self._variance), 1e-8)[self._groups].astype(np.float32)
 
     def update(self, rewards: Float, done: Bool, reset: Bool, discounts: Float) -> None:
         """Takes in one rollout, all arguments (T, N); ``discounts`` of what follows each step."""
@@ -71,25 +74,29 @@ class ReturnScale:
             seen[t] = self._running
             self._running *= discounts[t]
             self._running[done[t]] = 0.0
-        values = seen[~reset]
+        for group in range(len(self._count)):
+            mine = self._groups == group
+            self._merge(group, seen[:, mine][~reset[:, mine]])
+
+    def _merge(self, group: int, values: NDArray[np.float64]) -> None:
         if values.size == 0:
             return
-        count, mean, variance = float(values.size), float(values.mean()), float(values.var())
-        total = self.count + count
-        shift = mean - self.mean
-        spread = self.variance * self.count + variance * count + shift * shift * self.count * count / total
-        self.mean += shift * count / total
-        self.variance = spread / total
-        self.count = total
+        before, mean, variance = self._count[group], values.mean(), values.var()
+        total = before + values.size
+        shift = mean - self._mean[group]
+        spread = self._variance[group] * before + variance * values.size + shift**2 * before * values.size / total
+        self._mean[group] += shift * values.size / total
+        self._variance[group] = spread / total
+        self._count[group] = total
 
     def get_state(self) -> dict[str, Any]:
         return {
-            "count": self.count,
-            "mean": self.mean,
-            "variance": self.variance,
+            "count": self._count.copy(),
+            "mean": self._mean.copy(),
+            "variance": self._variance.copy(),
             "running": self._running.copy(),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self.count, self.mean, self.variance = float(state["count"]), float(state["mean"]), float(state["variance"])
-        self._running[:] = state["running"]
+        for name in ("count", "mean", "variance", "running"):
+            getattr(self, f"_{name}")[:] = state[name]

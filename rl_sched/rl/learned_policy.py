@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from rl_sched.config import ExperimentConfig
+from rl_sched.envs.joined import JoinedVectorEnv
 from rl_sched.envs.observation import ObsSpec
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import CheckpointError
@@ -16,7 +18,8 @@ from rl_sched.rl import checkpoint, runtime
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.playing import acting, play
-from rl_sched.rl.task import ScenarioEnvs, judged
+from rl_sched.rl.rollout import RawVectorEnv
+from rl_sched.rl.task import ScenarioEnvs, judged, scenarios_of
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.result import RunResult
@@ -63,7 +66,7 @@ class LearnedPolicy:
             ) from None
         network.eval()
         checkpoint.check_answers(loaded, network, repr(str(path)))
-        if check_features and SCENARIOS.create(experiment.scenario).available() is None:
+        if check_features and all(part.available() is None for part in scenarios_of(experiment)):
             checkpoint.check_observations(loaded, ScenarioEnvs(experiment), repr(str(path)))
         return cls(experiment, network, spec, loaded.meta)
 
@@ -73,8 +76,8 @@ class LearnedPolicy:
         """Plays one episode per workload seed, many at once, paid by the scenario's own reward.
 
         Args:
-            scenario: Where to play; it must have the GPU types the network was trained for, and for ``mlp`` the same
-                window and number of GPUs.
+            scenario: Where to play; it must not have more GPU types than the network was trained with, nor, for
+                ``mlp``, a larger window or more GPUs.
             seeds: Workload seeds, each of them once.
             greedy: Take the action that the policy holds best (``deciding``). Otherwise draw one.
 
@@ -91,15 +94,29 @@ class LearnedPolicy:
         for start in range(0, len(seeds), MAX_ENVS):
             part = list(seeds[start : start + MAX_ENVS])
             env = SchedulingVectorEnv(where, judged(self.experiment.env), len(part), seeds=part)
-            self._check_fit(env.spec_obs, where.name)
+            shown = self._fitting(env)
             results: dict[int, RunResult] = {}
 
             def keep(e: int, env: SchedulingVectorEnv = env, results: dict[int, RunResult] = results) -> None:
                 results[e] = env.result(e)
 
-            rows = play(act, env, on_end=keep)
+            rows = play(act, shown, on_end=keep)
             out.extend((results[e], row) for e, row in enumerate(rows))
         return out
+
+    def _fitting(self, env: SchedulingVectorEnv) -> RawVectorEnv:
+        """The environment in the shape of observations that the network knows.
+
+        Raises:
+            CheckpointError: It has more of something than the network has room for.
+        """
+        own, known = env.spec_obs, self.spec
+        if getattr(self.network, "any_size", False):
+            known = known._replace(window=own.window, num_gpus=own.num_gpus)
+        same = (own.num_types, own.window, own.num_gpus) == (known.num_types, known.window, known.num_gpus)
+        shown = env if same else JoinedVectorEnv([env], replace(self.experiment.env, types=None), known)
+        self._check_fit(shown.spec_obs, env.scenario.name)
+        return shown
 
     def _check_fit(self, spec: ObsSpec, name: str) -> None:
         fixed = () if getattr(self.network, "any_size", False) else ("window", "num_gpus")
@@ -108,5 +125,5 @@ class LearnedPolicy:
             if have != need:
                 raise CheckpointError(
                     f"The network {self.experiment.network.name!r} was trained with {field} = {need}, and the scenario "
-                    f"{name!r} has {have}. Train one on that scenario."
+                    f"{name!r} needs {have}. Train one on that scenario, or one with env.types set higher."
                 )

@@ -74,7 +74,7 @@ def play(act: Act, env: RawVectorEnv, on_end: Callable[[int], None] | None = Non
                 if on_end is not None:
                     on_end(e)
         playing = np.array([e for e in playing if e not in rows], dtype=np.int64)
-    num_seeds = len({row["seed"] for row in rows.values()})
+    num_seeds = len({(row.get("scenario"), row["seed"]) for row in rows.values()})
     if num_seeds < env.num_envs:
         raise ConfigError(
             f"One episode an environment needs as many workload seeds; {env.num_envs} environments played {num_seeds}. "

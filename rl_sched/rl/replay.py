@@ -112,6 +112,10 @@ class Replay:
             where=index,
         )
 
+    def env_of(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) environment in which drawn transitions happened."""
+        return index % self.num_envs
+
     def set_priorities(self, index: NDArray[np.int64], errors: NDArray[np.floating[Any]], exponent: float) -> None:
         """Gives drawn transitions the priority that their errors (B,) deserve; ``exponent`` 0 = all alike."""
         priority = (np.abs(errors.astype(np.float64)) + LEAST_PRIORITY) ** exponent

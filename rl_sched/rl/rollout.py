@@ -34,6 +34,13 @@ class RawVectorEnv(Protocol):
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Observations, rewards (N,), done (N,), was_reset (N,)."""
 
+    def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
+        """Of the episodes that start from now on: how fast jobs arrive, and which part of them is there."""
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) number of the scenario of each environment, ascending from 0."""
+
     @property
     def discounts(self) -> NDArray[np.float64]:
         """(N,) by elapsed time, of the last step; 1 without."""

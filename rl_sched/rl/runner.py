@@ -27,12 +27,15 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
+from rl_sched.config import ExperimentConfig
 from rl_sched.rl import masking
 from rl_sched.rl.gae import ReturnScale
 from rl_sched.rl.rollout import RawVectorEnv, Rollout, empty_rollout
 
 #: Raw action of an environment that is only observed.
 HOLD = -1
+#: So many times a curriculum makes the workloads harder.
+CURRICULUM_STEPS = 4
 #: Key of the running episodes in a runner's state.
 EPISODES = "episodes"
 
@@ -41,18 +44,25 @@ def stagger(env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Gene
     """Spreads N fresh episodes over all phases of an episode, by random legal play; returns the observations.
 
     Environments that start together stay together for many episodes, and then every update sees one phase only and
-    forgets the others. Environment e moves at (e + 1) / N of the speed of the last one, until that one is through.
+    forgets the others. Environment e of the N of a scenario moves at (e + 1) / N of the speed of the last one, until
+    that of every scenario is through.
     """
-    speed = np.arange(1, env.num_envs + 1) / env.num_envs
+    speed = np.empty(env.num_envs)
+    last = np.zeros(env.num_envs, bool)
+    for group in np.unique(env.groups):
+        mine = np.flatnonzero(env.groups == group)
+        speed[mine] = np.arange(1, len(mine) + 1) / len(mine)
+        last[mine[-1]] = True
     owed = np.zeros(env.num_envs)
-    done = np.zeros(env.num_envs, bool)
-    while not done[-1]:
+    through = ~last
+    while not through.all():
         owed += speed
         moves = owed >= 1.0
         owed[moves] -= 1.0
         legal = obs["action_mask"]
         actions = (rng.random(legal.shape, dtype=np.float32) * legal).argmax(axis=1)
         obs, _, done, _ = env.step_raw(np.where(moves, actions, HOLD))
+        through |= done
     return obs
 
 
@@ -67,13 +77,14 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         settings = self.config.env_config
         self._make_env = settings["make_env"]
         self._steps: int = settings["rollout"]
-        self._num_envs: int = settings["experiment"].train.num_envs
-        self._base_seed: int = settings["experiment"].seed
+        self._experiment: ExperimentConfig = settings["experiment"]
+        self._num_envs: int = self._experiment.train.num_envs
+        self._base_seed: int = self._experiment.seed
         self.env: RawVectorEnv
         self.make_env()
         self.module: Any = None
         self.make_module()
-        self.return_scale = ReturnScale(self._num_envs)
+        self.return_scale = ReturnScale(self.env.groups)
         self._rollout: Rollout | None = None
         self._weights_seq_no = 0
         self.finished: list[dict[str, Any]] = []
@@ -106,6 +117,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         if self._rollout is None:
             self._rollout = empty_rollout(self._steps, self._obs)
         out = self._rollout
+        self._set_difficulty()
         for t in range(self._steps):
             for key, part in self._obs.items():
                 out.obs[key][t] = torch.from_numpy(part)
@@ -119,6 +131,16 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})
         self._count(out)
         return out
+
+    def _set_difficulty(self) -> None:
+        """Takes the next step of the curriculum when it is due."""
+        experiment = self._experiment
+        curriculum = experiment.curriculum
+        if curriculum.frac == 0.0:
+            return
+        progress = self.num_env_steps_sampled_lifetime / (curriculum.frac * experiment.train.steps)
+        easy = 1.0 - min(1.0, np.floor(progress * CURRICULUM_STEPS) / CURRICULUM_STEPS)
+        self.env.set_difficulty(1.0 + easy * (curriculum.load - 1.0), 1.0 + easy * (curriculum.jobs_frac - 1.0))
 
     def _policy(self, obs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         out = self.module.forward_exploration({Columns.OBS: obs})

@@ -35,8 +35,7 @@ class Validator:
         if task.num_val_seeds is not None:
             episodes = min(episodes, task.num_val_seeds)
         self._env = task.make_env(episodes, seed, "val")
-        self._few = min(episodes, SAMPLED_EPISODES)
-        self._sampled_env = task.make_env(self._few, seed, "val")
+        self._sampled_env = task.make_env(min(episodes, SAMPLED_EPISODES), seed, "val")
         self._pairs: deque[tuple[float, float]] = deque(maxlen=GAP_VALIDATIONS)
 
     @property
@@ -53,7 +52,9 @@ class Validator:
         """Scores a network."""
         greedy = play(acting(network, self._decision), self._env)
         sampled = play(acting(network, self._decision, greedy=False, seed=self._seed), self._sampled_env)
-        self._pairs.append((self._task.score(greedy[: self._few]), self._task.score(sampled)))
+        both = {_workload(row) for row in sampled}
+        compared = [row for row in greedy if _workload(row) in both]
+        self._pairs.append((self._task.score(compared), self._task.score(sampled)))
         one, other = np.mean(self._pairs, axis=0)
         gap = (one - other) / abs(other) if np.isfinite(one) and np.isfinite(other) and other else np.nan
         gap = -gap if self._task.maximize else gap
@@ -63,6 +64,10 @@ class Validator:
             noop_share=_mean(greedy, "noop_share"),
             greedy_minus_sampled_frac=float(gap),
         )
+
+
+def _workload(row: dict[str, Any]) -> tuple[str, int]:
+    return row.get("scenario", ""), row["seed"]
 
 
 def _mean(rows: list[dict[str, Any]], key: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,9 @@ from rl_sched import config
 from rl_sched.errors import ConfigError
 from rl_sched.registry import Registry
 from rl_sched.sim.presets import rules_from
+
+#: Between the scenarios of a mixture; a plus sign before a digit belongs to a number.
+_JOIN = re.compile(r"\+(?!\d)")
 
 
 class ScenarioTable(Registry):
@@ -24,6 +28,18 @@ class ScenarioTable(Registry):
 
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name.partition(" ")[0]) if isinstance(name, str) else False
+
+    def parts(self, name: str) -> list[Any]:
+        """The scenarios of a mixture, ``A + B + ...``, as training takes it; of one scenario, this one.
+
+        Raises:
+            ConfigError: As ``create``, or a scenario is there twice.
+        """
+        names = [part.strip() for part in _JOIN.split(name)]
+        for part in names:
+            if names.count(part) > 1:
+                raise ConfigError(f"The scenarios of a mixture must differ; {part!r} is in {name!r} more than once.")
+        return [self.create(part) for part in names]
 
     def create(self, name: str, **params: Any) -> Any:
         """The scenario, under its own rules or the changed ones.

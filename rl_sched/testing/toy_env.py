@@ -67,6 +67,13 @@ class ToyVectorEnv:
         self.single_observation_space: gym.Space[Any] = gym.spaces.Dict({**box, **extra})
         self.single_action_space: gym.Space[Any] = gym.spaces.Discrete(spec.num_actions)
 
+    def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
+        """There is no easier form."""
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        return np.zeros(self.num_envs, np.int64)
+
     def reset_raw(self, seed: int | None = None) -> dict[str, NDArray[Any]]:
         if seed is not None:
             self._rng = np.random.default_rng(seed)

@@ -74,6 +74,8 @@ class LocalAlgorithm(Algorithm):
 
     def learn(self, columns: dict[str, Any], num_steps: int, minibatch_size: int, num_epochs: int = 1) -> None:
         """One update of the learner from plain columns, without RLlib's connectors."""
+        experiment: ExperimentConfig = self.config.env_config["experiment"]
+        self.learner.imitating = self.steps <= experiment.env.guide.imitation
         results = self.learner_group.update(
             batch=MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=num_steps),
             timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.steps},

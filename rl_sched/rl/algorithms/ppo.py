@@ -49,11 +49,11 @@ class SchedulingPPO(LocalAlgorithm, PPO):
         discounts = np.float32(self.config.gamma) * rollout.discounts.numpy()
         scale.update(rewards, done, reset, discounts)
         values = rollout.values.numpy()
-        advantages, targets = gae(rewards / np.float32(scale.std), values, done, reset, discounts, self.config.lambda_)
+        advantages, targets = gae(rewards / scale.std, values, done, reset, discounts, self.config.lambda_)
         counted = ~reset
         unexplained = np.var((targets - values[:-1])[counted]) / max(np.var(targets[counted]), 1e-12)
         self.metrics.log_value("explained_variance_frac", float(1 - unexplained), window=1)
-        self.metrics.log_value("return_std", scale.std, window=1)
+        self.metrics.log_value("return_std", float(scale.std.mean()), window=1)
         return {
             Columns.OBS: {key: part.flatten(0, 1) for key, part in rollout.obs.items()},
             Columns.ACTIONS: rollout.actions.flatten(),

@@ -81,7 +81,7 @@ class ReplayAlgorithm(LocalAlgorithm):
                 with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
                     self._learn()
         self.metrics.aggregate([self.runner.get_metrics()], key=ENV_RUNNER_RESULTS)
-        self.metrics.log_value("return_std", self.runner.return_scale.std, window=1)
+        self.metrics.log_value("return_std", float(self.runner.return_scale.std.mean()), window=1)
 
     def _learn(self) -> None:
         settings = self.experiment.replay
@@ -95,11 +95,12 @@ class ReplayAlgorithm(LocalAlgorithm):
             gamma=self.config.gamma,
             beta=settings.priority_beta + self.progress * (1.0 - settings.priority_beta),
         )
+        std = self.runner.return_scale.std[self.replay.env_of(sample.where)]
         columns = {
             Columns.OBS: sample.obs,
             Columns.NEXT_OBS: sample.next_obs,
             Columns.ACTIONS: sample.actions,
-            Columns.REWARDS: sample.rewards / self.runner.return_scale.std,
+            Columns.REWARDS: sample.rewards / torch.from_numpy(std),
             "discounts": sample.discounts,
             "weights": sample.weights,
         }

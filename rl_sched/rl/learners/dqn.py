@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from ray.rllib.algorithms.dqn.dqn_learner import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from ray.rllib.algorithms.dqn.torch.dqn_torch_learner import DQNTorchLearner
+from ray.rllib.core.columns import Columns
 from torch import Tensor
 
 from rl_sched.rl import masking
+from rl_sched.rl.learners.imitation import margin_loss
 from rl_sched.rl.learners.replaying import ReplayLearner
 from rl_sched.rl.modules.dqn import QF_TARGET
 
@@ -105,6 +107,8 @@ class SchedulingDQNLearner(ReplayLearner, DQNTorchLearner):
             munchausen=settings.munchausen,
             temperature=settings.temperature,
         )
+        if self.imitating:
+            loss = loss + margin_loss(fwd_out[QF_PREDS], batch[Columns.OBS]["guide"])
         self.errors.append(error)
         self.parts.append(parts)
         return loss

@@ -7,11 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rl_sched.config import ExperimentConfig
+
 ADAM_EPS = 1e-5
 
 
 class PartsMixin:
-    """Goes before an RLlib learner; ``parts`` collects what the losses of one update were made of."""
+    """Goes before an RLlib learner; ``parts`` collects what the losses of one update were made of.
+
+    Attributes:
+        imitating: The policy learns to copy the guide; the algorithm sets it.
+    """
+
+    imitating = False
+
+    @property
+    def experiment(self: Any) -> ExperimentConfig:
+        """The resolved experiment."""
+        return self.config.env_config["experiment"]
 
     def build(self) -> None:
         self.parts: list[dict[str, Tensor]] = []

@@ -14,6 +14,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 
 from rl_sched.rl import masking
+from rl_sched.rl.learners.imitation import copy_loss
 from rl_sched.rl.learners.parts import PartsMixin, take
 
 
@@ -25,6 +26,7 @@ def ppo_loss(
     clip: float,
     value_coef: float,
     entropy_coef: float,
+    guide: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The clipped surrogate (Schulman et al., 2017, equation 7) with a Huber value loss.
 
@@ -35,6 +37,7 @@ def ppo_loss(
         clip: Half-width of the interval of the probability ratio.
         value_coef: Weight of the value loss.
         entropy_coef: Weight of the entropy bonus.
+        guide: (B,) actions to copy instead of improving the policy; None = improve it.
 
     Returns:
         The loss and its parts, detached.
@@ -47,6 +50,8 @@ def ppo_loss(
     policy_loss = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - clip, 1 + clip)).mean()
     value_loss = F.smooth_l1_loss(value, batch["value_targets"])
     entropy = masking.entropy(log_probs).mean()
+    if guide is not None:
+        policy_loss = copy_loss(log_probs, guide)
     loss = policy_loss + value_coef * value_loss - entropy_coef * entropy
     with torch.no_grad():
         parts = {
@@ -92,6 +97,7 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
             clip=config.clip_param,
             value_coef=config.vf_loss_coeff,
             entropy_coef=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
+            guide=batch[Columns.OBS]["guide"] if self.imitating else None,
         )
         self.parts.append(parts)
         return loss

@@ -9,7 +9,6 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 
-from rl_sched.config import ExperimentConfig
 from rl_sched.rl.learners.parts import PartsMixin, take
 
 
@@ -19,11 +18,6 @@ class ReplayLearner(PartsMixin):
     def build(self) -> None:
         self.errors: list[Tensor] = []
         super().build()
-
-    @property
-    def experiment(self: Any) -> ExperimentConfig:
-        """The resolved experiment."""
-        return self.config.env_config["experiment"]
 
     def pop_errors(self) -> list[Tensor]:
         """(B,) per minibatch since the last call, in the order of the batch."""

@@ -7,15 +7,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from ray.rllib.algorithms.sac.torch.sac_torch_learner import SACTorchLearner
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from torch import Tensor
 
 from rl_sched.rl import masking
+from rl_sched.rl.learners.imitation import copy_loss
 from rl_sched.rl.learners.replaying import ReplayLearner
 
 
 def sac_losses(
-    out: dict[str, Tensor], batch: dict[str, Any], log_alpha: Tensor, entropy_frac: float, entropy_backup: bool = True
+    out: dict[str, Tensor],
+    batch: dict[str, Any],
+    log_alpha: Tensor,
+    entropy_frac: float,
+    entropy_backup: bool = True,
+    guide: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """The sum of the losses of policy, twin values and temperature (Christodoulou, 2019, equations 10 to 12).
 
@@ -30,6 +37,7 @@ def sac_losses(
         log_alpha: Logarithm of the temperature, a parameter.
         entropy_frac: The entropy aimed at is this part of the logarithm of the number of legal actions, per state.
         entropy_backup: Whether the next state's value counts its entropy.
+        guide: (B,) actions that the policy copies instead of improving, at a fixed temperature; None = it improves.
 
     Returns:
         The loss, the absolute errors (B,) (mean of both), and parts, the latter detached.
@@ -45,10 +53,13 @@ def sac_losses(
     value_loss = (batch["weights"] * (errors[0] + errors[1])).mean()
     log_probs = out["log_probs"]
     least = torch.minimum(out["q"], out["q_twin"]).detach()
-    policy_loss = masking.expectation(log_probs, alpha * log_probs - least).mean()
+    if guide is None:
+        policy_loss = masking.expectation(log_probs, alpha * log_probs - least).mean()
+    else:
+        policy_loss = copy_loss(log_probs, guide)
     entropy = masking.entropy(log_probs)
     aim = entropy_frac * masking.num_legal(log_probs).log()
-    alpha_loss = (log_alpha * (entropy - aim).detach()).mean()
+    alpha_loss = (log_alpha * (entropy - aim).detach()).mean() * (guide is None)
     with torch.no_grad():
         error = 0.5 * ((one - target).abs() + (two - target).abs())
         parts = {
@@ -83,7 +94,12 @@ class SchedulingSACLearner(ReplayLearner, SACTorchLearner):
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
         loss, error, parts = sac_losses(
-            fwd_out, batch, self._module[module_id].log_alpha, self.entropy_frac, self.experiment.sac.entropy_backup
+            fwd_out,
+            batch,
+            self._module[module_id].log_alpha,
+            self.entropy_frac,
+            self.experiment.sac.entropy_backup,
+            guide=batch[Columns.OBS]["guide"] if self.imitating else None,
         )
         self.errors.append(error)
         self.parts.append(parts)

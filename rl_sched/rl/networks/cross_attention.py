@@ -1,7 +1,7 @@
 """Jobs attend to GPUs: one set of weights for every job, every GPU, and the no-op.
 
 Permuting the jobs permutes their logits; permuting GPUs of one type changes nothing; the numbers of slots and
-of GPUs may differ from those seen in training. Padding costs nothing (see ``packing``).
+of GPUs may differ from those seen in training. A GPU of no type is not there. Padding costs nothing (see ``packing``).
 """
 
 from __future__ import annotations
@@ -66,15 +66,17 @@ class CrossAttention(nn.Module):
         rows = jobs.reshape(batch * window, features).index_select(0, packed.job_index)
         rows = (self.job_in(rows) + glob_job.index_select(0, packed.place)).relu()  # (M, d)
         gpu = self.gpu_in(gpus).relu()  # (B, G, d)
+        member = gpus[:, :, -self.num_types :].transpose(1, 2)  # (B, T, G)
         context = (
-            self.job_pool(pool(rows, packed)) + self.gpu_pool(self._mean_per_type(gpu, gpus)) + glob_context
+            self.job_pool(pool(rows, packed)) + self.gpu_pool(_mean_per_type(gpu, member)) + glob_context
         ).relu()  # (B, d)
         value = self.value_head(self.value_hidden(context).relu()).squeeze(1)
 
         rows = (self.job_hidden(rows) + self.context_to_job(context).index_select(0, packed.place)).relu()
         tokens = torch.cat([rows, context])  # (M + B, d)
         query = self.query(tokens) * (gpu.shape[2] ** -0.5)
-        tokens = tokens + self.attended(attend(query, gpu, packed, self.heads))
+        absent = (member.sum(dim=1) == 0).to(gpu.dtype)
+        tokens = tokens + self.attended(attend(query, gpu, absent, packed, self.heads))
         tokens = self.trunk(tokens).relu()
         job_tokens, noop_tokens = tokens.split([rows.shape[0], batch])
         job_logits, noop_logit = self.job_head(job_tokens), self.noop_head(noop_tokens)
@@ -87,8 +89,8 @@ class CrossAttention(nn.Module):
             logits = add_guide_prior(logits, obs, self.guide_prior)
         return PolicyOutput(logits, value.index_select(0, restore))
 
-    def _mean_per_type(self, gpu: Tensor, features: Tensor) -> Tensor:
-        """(B, T * d) mean of the GPU tokens of each type; the last T columns of ``features`` name the type."""
-        member = features[:, :, -self.num_types :].transpose(1, 2)  # (B, T, G)
-        share = member / member.sum(dim=2, keepdim=True).clamp_min(1.0)
-        return torch.bmm(share, gpu).flatten(1)
+
+def _mean_per_type(gpu: Tensor, member: Tensor) -> Tensor:
+    """(B, T * d) mean of the GPU tokens (B, G, d) of each type; ``member`` (B, T, G) is 1 where a GPU is of a type."""
+    share = member / member.sum(dim=2, keepdim=True).clamp_min(1.0)
+    return torch.bmm(share, gpu).flatten(1)

@@ -18,6 +18,9 @@ MAX_GROUPS = 8
 MIN_GROUP = 48
 
 
+#: Added to the score of a token that is not there: the weight becomes exactly 0.
+ABSENT = -1e9
+
 #: Sums over jobs are shown in tenths, about the size of the means.
 SUM_SCALE = 0.1
 
@@ -69,12 +72,13 @@ def pool(rows: Tensor, packed: Packed) -> Tensor:
     return torch.cat([total / packed.num_jobs.clamp_min(1.0).unsqueeze(1), total * SUM_SCALE], dim=1)
 
 
-def attend(queries: Tensor, tokens: Tensor, packed: Packed, heads: int) -> Tensor:
+def attend(queries: Tensor, tokens: Tensor, absent: Tensor, packed: Packed, heads: int) -> Tensor:
     """Each row attends to the tokens of its own observation.
 
     Args:
         queries: (M + B, heads * d), already scaled.
         tokens: (B, G, d) in packed order; they are keys and values at once.
+        absent: (B, G) in packed order, 1.0 where there is no token, else 0.0.
 
     Returns:
         (M + B, heads * d): per head, the softmax-weighted mean of the tokens.
@@ -84,9 +88,10 @@ def attend(queries: Tensor, tokens: Tensor, packed: Packed, heads: int) -> Tenso
     rows = [(end - begin) * length for begin, end, length in packed.groups]
     padded = queries.new_zeros(sum(rows), heads * width).index_copy(0, packed.position, queries)
     parts = []
+    hidden = (absent * ABSENT).unsqueeze(1)  # (B, 1, G)
     # split, not slices: the backward pass of a slice writes a zero block of the full size.
-    for block, group in zip(padded.split(rows), tokens.split(sizes), strict=True):
+    for block, group, bias in zip(padded.split(rows), tokens.split(sizes), hidden.split(sizes), strict=True):
         block = block.view(group.shape[0], -1, width)
-        weights = torch.softmax(torch.bmm(block, group.transpose(1, 2)), dim=2)
+        weights = torch.softmax(torch.baddbmm(bias, block, group.transpose(1, 2)), dim=2)
         parts.append(torch.bmm(weights, group).view(-1, heads * width))
     return torch.cat(parts).index_select(0, packed.position)
