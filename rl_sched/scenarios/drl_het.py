@@ -29,4 +29,10 @@ def drl_het() -> Scenario:
         time_scale_s=3_000.0,
         lookahead_s=15_000.0,
         reward="drl-het",
+        # python -m rl_sched.tune_rule --policy min_min --scenario drl-het --candidates 150
+        # python -m rl_sched.tune_rule --policy index --scenario drl-het --candidates 150
+        tuned={
+            "min_min": {"alpha": 1.4, "theta": 1.28, "depth": 8},
+            "index": {"duration": 1.39, "gang": -1.45, "area": -0.375, "waiting": -0.136, "speed": 2.7},
+        },
     )

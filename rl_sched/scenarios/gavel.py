@@ -21,8 +21,7 @@ LOGS = (
     "msr_seed0_2869ce.trace",
 )  # fmt: skip
 NUM_JOBS = 100
-#: Slices of VAL, and of REPORT: about a quarter of each log's jobs.
-SHARE = 0.25
+SHARE = 0.25  # of each log's jobs, for VAL and for REPORT
 
 
 def gavel() -> Scenario:
@@ -54,7 +53,12 @@ def gavel() -> Scenario:
         window=50,
         time_scale_s=20_000.0,
         lookahead_s=200_000.0,
-        tuned={},
+        # python -m rl_sched.tune_rule --policy min_min --scenario gavel --candidates 150
+        # python -m rl_sched.tune_rule --policy index --scenario gavel --candidates 150
+        tuned={
+            "min_min": {"alpha": 1.56, "theta": 0.758, "depth": 4},
+            "index": {"duration": 1.31, "gang": -0.169, "area": -0.878, "waiting": -2.32, "speed": 2.18},
+        },
     )
 
 

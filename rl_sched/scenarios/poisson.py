@@ -31,4 +31,10 @@ def poisson() -> Scenario:
         seeds=DEFAULT_SEEDS,
         time_scale_s=50.0,
         lookahead_s=400.0,
+        # python -m rl_sched.tune_rule --policy min_min --scenario poisson --candidates 150
+        # python -m rl_sched.tune_rule --policy index --scenario poisson --candidates 150
+        tuned={
+            "min_min": {"alpha": 2.46, "theta": 1.33, "depth": 1},
+            "index": {"duration": 0.342, "gang": -0.968, "area": 0.855, "waiting": -0.749, "speed": 2.0},
+        },
     )
