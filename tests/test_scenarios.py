@@ -126,6 +126,17 @@ def test_logs_laid_end_to_end_keep_their_classes() -> None:
     assert both.speed is not None and both.speed[both.job_class][:, 1].tolist() == [0.5, 0.2, 0.7, 0.7]
 
 
+def test_the_page_of_scenarios_is_true(repository: Path) -> None:
+    page = (repository / "docs" / "scenarios.md").read_text().split("## Scores")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("`") for row in rows] == list(SCENARIOS)
+    for row in rows:
+        scenario = SCENARIOS.create(row[0].strip("`"))
+        assert row[2] == scenario.cluster.describe().replace(" x ", " ")
+        assert (row[3], row[5]) == (str(scenario.num_jobs), str(scenario.window))
+        assert scenario.missing or row[6] == " / ".join(f"{len(part):,}" for part in scenario.seeds)
+
+
 # Mean JCT in seconds over 1,000 episodes, as earlier prototypes measured them. Strict FIFO is left out: see
 # docs/scenarios.md.
 CHECK_FIGURES = {

@@ -9,7 +9,7 @@ from rl_sched.traces import TRACES
 
 TYPES = ("a100", "v100", "t4")
 GPUS_PER_TYPE = 8
-#: Of the fastest type; about 1.3 with the slow-downs.
+#: Counted on the fastest type; about 1.4 as taken, with the slow-downs.
 LOAD = 0.9
 
 
