@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rl_sched.config import ExperimentConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl.checkpoint_files import Card, locate, read_card
-from rl_sched.scenarios import SCENARIOS
 from rl_sched.tracking.models import ModelRegistry, check_alias, check_name
 from rl_sched.tracking.store import Store
 from rl_sched.tracking.versions import SCHEME, Version
-
-if TYPE_CHECKING:
-    from rl_sched.rl.task import Task
 
 #: The alias of the best version of a model.
 CHAMPION = "champion"
@@ -77,15 +73,16 @@ def _objection(registry: ModelRegistry, holder: Version, folder: Path, card: Car
 
     try:
         task = Task.of(ExperimentConfig(scenario=card.scenario))
-        theirs, ours, over = _scores(registry, holder, folder, card, task)
+        theirs, ours, over = _scores(registry, holder, folder, card)
     except (CheckpointError, ConfigError, ValueError) as error:
         return f"it cannot be compared with the new one. {error}"
     if task.better(theirs, ours):
+        over = over if task.num_val_seeds is None else min(over, task.num_val_seeds)
         return f"its {card.objective} over {over} VAL workloads is {theirs:.4g}, that of the new one {ours:.4g}."
     return None
 
 
-def _scores(registry: ModelRegistry, holder: Version, folder: Path, card: Card, task: Task) -> tuple[float, float, int]:
+def _scores(registry: ModelRegistry, holder: Version, folder: Path, card: Card) -> tuple[float, float, int]:
     """Scores of an alias's holder and of a new checkpoint on the same VAL workloads, and how many these are.
 
     The recorded ones, or, if they are means over different numbers of workloads, both from play on the larger number.
@@ -95,17 +92,20 @@ def _scores(registry: ModelRegistry, holder: Version, folder: Path, card: Card, 
     if episodes == card.val_episodes:
         return float(holder.tags["val_score"]), card.val_score, episodes
     episodes = max(episodes, card.val_episodes)
-    if task.num_val_seeds is not None:
-        episodes = min(episodes, task.num_val_seeds)
-    theirs, ours = (_played(one, episodes, task) for one in (registry.folder(holder), folder))
+    theirs, ours = (_played(one, episodes) for one in (registry.folder(holder), folder))
     return theirs, ours, episodes
 
 
-def _played(folder: Path, episodes: int, task: Task) -> float:
-    """The score of greedy play on the first VAL workloads."""
+def _played(folder: Path, episodes: int) -> float:
+    """The score of greedy play on the first VAL workloads: what a validation in training would give."""
+    from rl_sched.rl.deciding import decision_of
     from rl_sched.rl.learned_policy import LearnedPolicy
+    from rl_sched.rl.playing import acting, play
+    from rl_sched.rl.task import Task
 
     policy = LearnedPolicy.load(folder)
-    scenario = SCENARIOS.create(policy.experiment.scenario)
-    played = policy.play_episodes(scenario, list(scenario.seeds.val[:episodes]))
-    return task.score([row for _, row in played])
+    task = Task.of(policy.experiment)
+    if task.num_val_seeds is not None:
+        episodes = min(episodes, task.num_val_seeds)
+    env = task.make_env(episodes, policy.experiment.seed, "val")
+    return task.score(play(acting(policy.network, decision_of(policy.experiment)), env))
