@@ -1,7 +1,8 @@
 """Judges a learned policy beside the rules, on the same workloads: ``python -m rl_sched.evaluate --checkpoint DIR``.
 
-Several checkpoints, one a training seed, are replicates of one policy. Without ``--checkpoint`` the rules alone. VAL
-workloads by default; ``--final`` opens REPORT, which is counted.
+A policy may come from MLflow's model registry too (``--checkpoint models:/NAME@champion``). Several checkpoints, one a
+training seed, are replicates of one policy. Without ``--checkpoint`` the rules alone. VAL workloads by default;
+``--final`` opens REPORT, which is counted. ``--list`` shows what there is to evaluate.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_sched.errors import ConfigError
+from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.verbs import run_verb
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m rl_sched.evaluate", description=__doc__.split("\n\n")[0])
     parser.add_argument(
-        "--checkpoint", type=Path, nargs="+", default=[], metavar="DIR",
-        help="folder of a trained policy; several: the same experiment with other training seeds",
+        "--checkpoint", nargs="+", default=[], metavar="DIR",
+        help="folder of a trained policy, or models:/NAME@ALIAS or models:/NAME/VERSION for a registered one; several: "
+        "the same experiment with other training seeds",
     )  # fmt: skip
     parser.add_argument("--scenario", metavar="NAME", help="default: the one that the policy was trained on")
     parser.add_argument("--policies", metavar="A,B,...", help="rules to compare with; default: all baselines")
@@ -39,7 +42,45 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--final", action="store_true", help="use the held-out REPORT workloads; every use is counted")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report.md, report.json, rows.csv and figures")
+    parser.add_argument(
+        "--list", action="store_true", help="show rules, scenarios, registered policies and checkpoints"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT_DATA_DIR, help=f"data folder of MLflow (default {DEFAULT_DATA_DIR})"
+    )
     return parser.parse_args(argv)
+
+
+def find_checkpoints(given: Sequence[str], store: Store) -> tuple[list[Path], list[str]]:
+    """The folders of checkpoints, and a sentence for each that is given by its name in the model registry.
+
+    Raises:
+        CheckpointError: A name is not registered, or its files are gone or have changed.
+        ConfigError: A name is not written as one.
+        RlSchedError: MLflow's database cannot be read, or the files not be fetched.
+    """
+    from rl_sched.tracking.models import ModelRegistry
+    from rl_sched.tracking.versions import SCHEME
+
+    registry = ModelRegistry(store)
+    folders, notes = [], []
+    for text in given:
+        if not text.startswith(SCHEME):
+            folders.append(Path(text))
+            continue
+        version = registry.find(text)
+        folders.append(registry.folder(version))
+        notes.append(f"{text} is {version.describe()} of the registered model {version.name}.")
+    return folders, notes
+
+
+def show_list(store: Store, as_json: bool) -> int:
+    """Prints what there is to evaluate; returns the exit code."""
+    from rl_sched.sweeps.catalogue import collect, to_text
+
+    catalogue = collect(store)
+    print(json.dumps(catalogue._asdict()) if as_json else to_text(catalogue))
+    return 0
 
 
 def load_checkpoint(path: Path) -> tuple[Path, Any]:
@@ -104,7 +145,8 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
             compared with.
     """
     from rl_sched.evaluation.comparison import interval_text
-    from rl_sched.evaluation.markdown import NONE, score_cell, seconds, text_table
+    from rl_sched.evaluation.console import NONE, seconds, text_table
+    from rl_sched.evaluation.markdown import score_cell
 
     learned = next((r for r in rows if r.learned), None)
     header = ["policy", f"{title} [95 %]", "above bound %", "p95 JCT (s)", "wait (s)", "util. %", "unfinished"]
@@ -132,6 +174,9 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluates and prints; returns the exit code."""
     args = parse(argv)
+    store = Store(args.data)
+    if args.list:
+        return show_list(store, args.json)
     from rl_sched.evaluation import protocol
     from rl_sched.evaluation import statistics as st
     from rl_sched.evaluation.comparison import compare
@@ -142,7 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if args.scenario is not None:
         SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
-    folders, learned = load_replicates(args.checkpoint)
+    paths, registered = find_checkpoints(args.checkpoint, store)
+    folders, learned = load_replicates(paths)
     trained_on = learned[0].experiment.scenario if learned else None
     scenario = SCENARIOS.create(args.scenario or trained_on or DEFAULT_SCENARIO)
     if (why := scenario.available()) is not None:
@@ -152,6 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     episodes = DEFAULT_EPISODES if args.episodes is None else args.episodes
     seeds = protocol.choose_seeds(scenario, split, episodes, at_most=args.episodes is None)
     notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
+    notes += registered
     opened: list[int] = []
     for folder, policy in zip(folders, learned, strict=True):
         notes.append(f"{LEARNED}: checkpoint {folder}, training seed {policy.experiment.seed}.")

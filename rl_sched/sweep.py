@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rl_sched.errors import SweepError
 from rl_sched.provenance import package_hash
@@ -19,6 +20,9 @@ from rl_sched.sweeps.worker import DEFAULT_BODY
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.tracking.tracker import Status
 from rl_sched.verbs import EXIT_INTERRUPTED, python_command
+
+if TYPE_CHECKING:
+    from rl_sched.sweeps.results import Best
 
 #: Exit code if a trial was given up.
 EXIT_FAILED = 1
@@ -84,6 +88,7 @@ def _run(
     body: str,
     report: Path,
 ) -> int:
+    from rl_sched.sweeps.champions import register_winners
     from rl_sched.sweeps.tracking import SweepTracking
 
     begin_s = time.monotonic()
@@ -92,6 +97,7 @@ def _run(
     tracking = SweepTracking(plan, ledger, store)
     status: Status = "FAILED"
     note, files = plan.question, list[Path]()
+    winners: list[Best] = []
     try:
         summary = execute(plan, scenarios, ledger, tracking.run, body=body, progress=ProgressLine())
         status = "KILLED" if summary.interrupted else "FAILED" if summary.failures or summary.lost else "FINISHED"
@@ -101,7 +107,7 @@ def _run(
             if summary.interrupted:
                 print("Interrupted. What is finished is being reported; Ctrl-C again leaves that out.", flush=True)
             notes = [*skipped, *_open_notes(plan, scenarios, ledger, summary)]
-            note, files = _conclude(plan, scenarios, notes, ledger, report)
+            note, files, winners = _conclude(plan, scenarios, notes, ledger, report)
     except KeyboardInterrupt:
         status = "KILLED"
         raise
@@ -109,20 +115,25 @@ def _run(
         tracking.finish(note, files, status)
         if (sentence := tracking.close()) is not None:
             print(sentence)
+    if not summary.interrupted and sentence is None:
+        for told in register_winners(plan.name, winners, store, tracking.run_id):
+            print(f"\n{told}")
+    elif not summary.interrupted and winners:
+        print("The best policies are not registered either: the same command does it when MLflow is back.")
     return _verdict(plan, summary, ledger, time.monotonic() - begin_s)
 
 
 def _conclude(
     plan: Plan, scenarios: list[str], notes: list[str], ledger: Ledger, folder: Path
-) -> tuple[str, list[Path]]:
-    """Writes and prints the report of what is finished; returns the note and the files of the sweep's run."""
+) -> tuple[str, list[Path], list[Best]]:
+    """Writes and prints the report of what is finished; returns note and files of the sweep's run, and the winners."""
     from rl_sched.plots.report_figures import draw_report
     from rl_sched.sweeps.results import best_of, candidates, console_table, note_text, report_sweep
 
     found = candidates(plan, scenarios, ledger)
     if not found:
         print("No trial has finished, so there is nothing to report.")
-        return plan.question, []
+        return plan.question, [], []
     winners = best_of(found, ledger)
     paths = report_sweep(
         *(plan, found, ledger, folder),
@@ -136,7 +147,7 @@ def _conclude(
         print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it:")
         judge = f"{python_command()} -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)}"
         print(f"  {judge} --scenario {best.scenario}")
-    return note_text(paths), [paths.markdown.parent]
+    return note_text(paths), [paths.markdown.parent], winners
 
 
 def _print_best_so_far(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:

@@ -56,6 +56,17 @@ def reference_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with empty tables, to be copied: made once for all test processes, since it takes seconds."""
+    from rl_sched.tracking.store import Store
+
+    root = tmp_path_factory.getbasetemp()
+    store = Store((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "empty_mlflow")
+    store.ensure()
+    return store.database
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """The root folder of the project."""
     return Path(__file__).resolve().parents[1]

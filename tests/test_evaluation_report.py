@@ -20,7 +20,8 @@ from rl_sched.evaluation.comparison import (
     parse_factors,
     short,
 )
-from rl_sched.evaluation.markdown import markdown_table, seconds, text_table, to_markdown
+from rl_sched.evaluation.console import seconds, text_table
+from rl_sched.evaluation.markdown import markdown_table, to_markdown
 from rl_sched.evaluation.protocol import run_rows
 from rl_sched.evaluation.report import build_report, plain, write_report
 from rl_sched.evaluation.scores import COLUMNS, Objective

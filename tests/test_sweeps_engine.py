@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,13 @@ def test_search_prunes_and_completes(tmp_path: Path) -> None:
         assert {"outcome": "pruned"} in tags
 
 
+@pytest.fixture
+def tables(tmp_path: Path, mlflow_database: Path) -> None:
+    """MLflow's tables, which take seconds to make, are there already."""
+    (tmp_path / "data").mkdir()
+    shutil.copyfile(mlflow_database, tmp_path / "data" / "mlflow.db")
+
+
 def _command(tmp_path: Path, plan: Plan, *more: str) -> list[str]:
     file = tmp_path / "plan.yaml"
     from rl_sched.config import to_dict
@@ -144,6 +152,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
     out = capsys.readouterr().out
     assert "fifo_backfill (rule)" in out and "network=mlp" in out and "Best on VAL, scenario default" in out
     assert "python -m rl_sched.evaluate --checkpoint" in out
+    assert "Not registered as toy-default: " in out and "best.json' is not a checkpoint" in out
     report = tmp_path / "data" / "sweeps" / "toy" / "report"
     assert "Does it run?" in (report / "report.md").read_text()
     with sqlite3.connect(Store(tmp_path / "data").database) as db:
@@ -166,21 +175,25 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
         assert db.execute("select count(*) from metrics where key = 'eval/val_mean_jct_s'").fetchone() == (16,)
 
 
-def test_sweep_does_not_notice_that_mlflow_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_does_not_notice_that_mlflow_is_away(
+    tmp_path: Path, mlflow_database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = _plan(seeds=[1])
     data = tmp_path / "data"
     data.mkdir()
     (data / "mlflow.db").mkdir()  # no database can be made here, nor opened
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     out = capsys.readouterr().out
-    assert "MLflow is not up to date" in out and "Best on VAL" in out
+    assert "MLflow is not up to date" in out and "Best on VAL" in out and "policies are not registered either" in out
     (data / "mlflow.db").rmdir()
+    shutil.copyfile(mlflow_database, data / "mlflow.db")
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "MLflow is not" not in capsys.readouterr().out
     with sqlite3.connect(data / "mlflow.db") as db:
         assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (3,)
 
 
+@pytest.mark.usefixtures("tables")
 def test_command_names_the_failure(tmp_path: Path) -> None:
     command = _command(tmp_path, _plan(seeds=[1]))
     command[command.index("rl_sched.testing.toy_trials:steady")] = "rl_sched.testing.toy_trials:broken"
@@ -188,6 +201,7 @@ def test_command_names_the_failure(tmp_path: Path) -> None:
         sweep_main(tmp_path, "test", command)
 
 
+@pytest.mark.usefixtures("tables")
 def test_a_failed_trial_does_not_suppress_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = _plan(arms={"ppo.lr": [7e-4, 2e-2]}, seeds=[1])
     command = _command(tmp_path, plan, "--set", "plan.max_concurrent=1")

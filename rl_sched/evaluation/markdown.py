@@ -1,4 +1,4 @@
-"""The Markdown writing of a report, and the plain-text table of the console."""
+"""The Markdown writing of a report."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rl_sched.evaluation.comparison import Comparison, Row, display, interval_text, normalised_scores, short
+from rl_sched.evaluation.console import NONE, seconds
 from rl_sched.evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
     from rl_sched.evaluation.findings import Report, ScenarioReport
-
-NONE = "–"
-
-
-def seconds(value: float) -> str:
-    """A time (or another score) with about four digits: ``114.5``, ``3,031``, ``0.529``."""
-    if math.isnan(value):
-        return NONE
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
 def with_interval(e: Estimate) -> str:
@@ -42,19 +34,6 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     """A Markdown table; the first column to the left, the others to the right."""
     lines = ["| " + " | ".join(header) + " |", "|:--" + "|--:" * (len(header) - 1) + "|"]
     return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for a terminal: first and last column to the left, the others to the right."""
-    cells = [list(header), *map(list, rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
-        )
-        for row in cells
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
 
 
 def score_cell(row: Row) -> str:

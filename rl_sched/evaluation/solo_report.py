@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_sched import config
-from rl_sched.evaluation.markdown import NONE, seconds, text_table
+from rl_sched.evaluation.console import NONE, seconds, text_table
 from rl_sched.evaluation.report import plain
 from rl_sched.evaluation.solo import SoloRun, Task
 from rl_sched.provenance import package_hash

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.comparison import Row
-from rl_sched.evaluation.markdown import seconds
+from rl_sched.evaluation.console import seconds
 from rl_sched.evaluation.scores import MEAN_JCT, Objective
 from rl_sched.plots import style
 

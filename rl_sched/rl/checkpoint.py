@@ -24,11 +24,12 @@ from torch import nn
 from rl_sched.config import ExperimentConfig, build, to_dict
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.provenance import package_hash
+from rl_sched.rl.checkpoint_files import FILES, WEIGHTS, locate
+from rl_sched.rl.checkpoint_files import recover as recover
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.rollout import EnvFactory
 
 FORMAT = 2
-WEIGHTS = "weights.safetensors"
 #: The probe: this many environments, observed every ``PROBE_STRIDE`` steps, ``PROBE_TIMES`` times.
 PROBE_ENVS, PROBE_TIMES, PROBE_STRIDE = 2, 8, 25
 PROBE_SEED = 0
@@ -114,32 +115,6 @@ def save(
     shutil.rmtree(old, ignore_errors=True)
 
 
-def recover(folder: Path) -> None:
-    """Puts back the previous checkpoint if the process died between the two renames of ``save``."""
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        os.rename(old, folder)
-
-
-def locate(path: str | Path) -> Path:
-    """The checkpoint folder that ``path`` means: itself, or ``best`` (else ``last``) inside a training folder.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    given = Path(path)
-    for folder in (given, given / "best", given / "last"):
-        recover(folder)
-        if (folder / "meta.json").is_file():
-            return folder
-    if not given.exists():
-        raise CheckpointError(f"The checkpoint folder {str(path)!r} does not exist. Check the path.")
-    raise CheckpointError(
-        f"{str(path)!r} is not a checkpoint: it holds no meta.json, and neither do best/ and last/ in it. "
-        "Give the folder that training wrote."
-    )
-
-
 def read(path: str | Path) -> Loaded:
     """Reads a checkpoint folder; only tensors, arrays and JSON, no code.
 
@@ -147,7 +122,7 @@ def read(path: str | Path) -> Loaded:
         CheckpointError: It is missing, incomplete or damaged.
     """
     folder = locate(path)
-    for name in (WEIGHTS, "experiment.json", "probe.npz"):
+    for name in FILES:
         if not (folder / name).is_file():
             raise CheckpointError(f"The checkpoint {str(folder)!r} is incomplete: {name} is missing. Train again.")
     try:

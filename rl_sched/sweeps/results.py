@@ -13,7 +13,7 @@ import pandas as pd
 
 from rl_sched.config import content_id
 from rl_sched.evaluation.comparison import display
-from rl_sched.evaluation.markdown import text_table
+from rl_sched.evaluation.console import text_table
 from rl_sched.evaluation.protocol import baselines, choose_seeds, evaluate
 from rl_sched.evaluation.report import Draw, ReportPaths, write_report
 from rl_sched.provenance import package_hash

@@ -8,7 +8,7 @@ from pathlib import Path
 from rl_sched.config import to_dict
 from rl_sched.provenance import package_hash
 from rl_sched.sweeps.ledger import Ledger, write_json
-from rl_sched.sweeps.plan import Plan
+from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.worker import VAL_METRIC
 from rl_sched.tracking.background import BackgroundSync
 from rl_sched.tracking.mlflow_sink import MlflowSink
@@ -51,6 +51,10 @@ class SweepTracking:
         for file in files:
             self._spool.log_file(self.run, file, "report" if file.is_file() else file.name)
         self._spool.end_run(self.run, status)
+
+    def run_id(self, cell: Cell) -> str | None:
+        """MLflow's id of a trial's run, if MLflow has it."""
+        return self._sink.run_id(cell.id)
 
     def close(self) -> str | None:
         """Brings MLflow up to date and ends the background thread; returns a sentence if it could not."""

@@ -1,4 +1,4 @@
-"""Replays spools into MLflow. The only module that writes to MLflow (``newest.py`` reads from it).
+"""Replays spools into MLflow. The only module that writes runs to it.
 
 Replaying is idempotent: beside each spool lies a ``.sync.json`` with MLflow's run ids and the bytes already replayed.
 A crash between writing to MLflow and writing that file repeats one batch, whose points carry the same timestamps and
@@ -8,7 +8,6 @@ values and are therefore the same rows. If the store was deleted, everything is 
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_sched.tracking.spool import read_spool
-from rl_sched.tracking.store import Store, mlflow_environment
+from rl_sched.tracking.store import Store, connect
 
 #: The tag that holds a run's key: finds a run whose id was not written down because of a crash.
 KEY_TAG = "rl_sched.run"
@@ -62,6 +61,10 @@ class MlflowSink:
         self._runs: dict[str, str] = {}
         self._states: dict[Path, _State] = {}
 
+    def run_id(self, key: str) -> str | None:
+        """MLflow's id of a run that has been replayed."""
+        return self._runs.get(key)
+
     def sync(self, spools: Iterable[Path]) -> int:
         """Brings MLflow up to date with the spools; the spool of a parent comes before those of its children.
 
@@ -86,14 +89,9 @@ class MlflowSink:
         return count
 
     def _connect(self) -> None:
-        os.environ.update(mlflow_environment())
         if self._uri == self._store.uri:
             self._store.ensure()
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        client = connect(self._uri)
         found = client.get_experiment_by_name(self._experiment)
         if found is None:
             location = self._store.artifacts / self._experiment if self._uri == self._store.uri else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
-from rl_sched.tracking.store import Store, mlflow_environment
+from rl_sched.tracking.store import Store, connect
 
 
 class NewestSweep(NamedTuple):
@@ -19,10 +18,7 @@ class NewestSweep(NamedTuple):
 
 def newest_sweep(store: Store) -> NewestSweep | None:
     """The sweep that was started last, or None if the store holds none."""
-    os.environ.update(mlflow_environment())
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+    client = connect(store.uri)
     experiments = [e.experiment_id for e in client.search_experiments()]
     found = client.search_runs(
         experiments, filter_string="tags.kind = 'sweep'", order_by=["attributes.start_time DESC"], max_results=1

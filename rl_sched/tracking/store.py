@@ -1,19 +1,22 @@
 """The embedded MLflow store: one SQLite file and a folder of artifacts below a data folder; no server needed.
 
-``data/mlflow.db`` holds runs, parameters and metrics, ``data/artifacts/`` the files of runs, ``data/sweeps/NAME/`` the
-ledgers and spools of sweeps. The last is the truth: the other two can be made again from it.
+``data/mlflow.db`` holds runs, parameters, metrics and the registry of models, ``data/artifacts/`` the files of runs,
+``data/models/`` those of registered policies, ``data/sweeps/NAME/`` the ledgers and spools of sweeps. The last is the
+truth of all runs: they can be made again from it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from rl_sched.errors import RlSchedError
@@ -44,6 +47,11 @@ class Store:
     def artifacts(self) -> Path:
         """The folder of artifacts."""
         return self.data_dir.resolve() / "artifacts"
+
+    @property
+    def models(self) -> Path:
+        """The folder of registered policies."""
+        return self.data_dir.resolve() / "models"
 
     @property
     def sweeps(self) -> Path:
@@ -102,6 +110,16 @@ def mlflow_environment() -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
     }
     return {**defaults, **os.environ}
+
+
+def connect(uri: str) -> Any:
+    """A client of the MLflow at an address, for runs and for the registry of models; it does not chat."""
+    os.environ.update(mlflow_environment())
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def trials_link(address: str, experiment_id: str, sweep: str, metric: str) -> str:
