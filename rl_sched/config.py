@@ -67,9 +67,12 @@ class EnvConfig:
     """What the learner sees and is paid for."""
 
     lookahead: str = "per_gpu"  #: off | per_gpu | sorted | cdf
-    reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's own reward
+    reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's training reward
     discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
+    globals: str = "all"  #: all | idle: of the whole, free GPUs alone are shown (no clock, queue length, arrivals)
+    idle_waits: bool = True  #: waiting is legal while a job could start
+    settle: bool = False  #: waits that are the only legal action are played inside a step
     types: int | None = None  #: GPU types that observations have room for; None = as many as the scenarios have
     guide: GuideConfig = field(default_factory=GuideConfig)
 
@@ -78,6 +81,10 @@ class EnvConfig:
             _check(self, discount_s="> 0")
         if self.types is not None:
             _check(self, types=">= 1")
+        if self.globals not in ("all", "idle"):
+            raise _OutOfRange(f"globals must be all or idle; it is {self.globals!r}.")
+        if self.settle and (self.discount_s is not None or (self.guide.policy is not None and self.guide.potential)):
+            raise _OutOfRange("settle must be false with discount_s or guide.potential, which count single steps.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +125,13 @@ class PPOConfig:
 class ReplayConfig:
     """Learning from remembered transitions (DQN and SAC)."""
 
-    capacity: int = 200_000  #: transitions remembered, at about 2 kB each with a window of 50 jobs
+    capacity: int = 100_000  #: transitions remembered, at about 2 kB each with a window of 50 jobs
     starts: int = 10_000  #: environment steps before the first update
     rollout: int = 4  #: steps per environment between two rounds of updates
-    ratio: float = 2.0  #: transitions learned from per environment step
+    ratio: float = 1.0  #: transitions learned from per environment step
     minibatch: int = 512
-    n_step: int = 5  #: rewards summed before the value of the next state stands in for the rest
-    priority: float = 0.6  #: exponent of the temporal-difference error (Schaul et al., 2016); 0 = uniform
+    n_step: int = 10  #: rewards summed before the value of the next state stands in for the rest
+    priority: float = 0.3  #: exponent of the temporal-difference error (Schaul et al., 2016); 0 = uniform
     priority_beta: float = 0.4  #: exponent of the correction for it at the start; 1 at the last step
 
     def __post_init__(self) -> None:
@@ -138,13 +145,13 @@ class DQNConfig:
 
     lr: float = 1e-3
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
-    gamma: float = 1.0  #: 1 = undiscounted: discounting the raw cost makes a policy wait for ever
+    gamma: float = 0.99  #: with rewards paid at once (``lost``) it only calms; with raw costs a policy waits for ever
     double: bool = True  #: the network chooses the next action, the target network values it
     dueling: bool = True  #: value plus advantages, else the advantages alone are the values
-    epsilon: float = 1.0  #: share of random actions at the start
+    epsilon: float = 0.3  #: share of random actions at the start
     epsilon_final: float = 0.02
     epsilon_frac: float = 0.2  #: part of the steps in which it falls from one to the other
-    tau: float = 0.01  #: what the target network takes over from the network at every update
+    tau: float = 0.02  #: what the target network takes over from the network at every update
     munchausen: float = 0.0  #: share of the log-policy added to the reward (Vieillard et al., 2020); 0 = plain targets
     temperature: float = 0.03  #: of that policy, softmax(values / temperature); read if ``munchausen`` is not 0
     max_grad_norm: float = 10.0
@@ -162,13 +169,13 @@ class SACConfig:
 
     lr: float = 1e-3  #: of policy and values
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
-    alpha_lr: float = 1e-2  #: of the logarithm of the temperature
-    gamma: float = 1.0
+    alpha_lr: float = 3e-2  #: of the logarithm of the temperature
+    gamma: float = 0.99  #: with rewards paid at once (``lost``) it only calms; with raw costs a policy waits for ever
     alpha: float = 0.05  #: temperature at the start
     entropy_frac: float = 0.2  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
     entropy_frac_final: float = 0.02  #: ... and at the last step
-    entropy_backup: bool = True  #: values count the entropy to come; without, only the policy's loss does
-    tau: float = 0.01  #: what the target networks take over at every update
+    entropy_backup: bool = False  #: values count the entropy to come; without, only the policy's loss does
+    tau: float = 0.02  #: what the target networks take over at every update
     max_grad_norm: float = 10.0
 
     def __post_init__(self) -> None:

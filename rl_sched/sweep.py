@@ -14,6 +14,7 @@ from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.engine import RunSummary, execute
 from rl_sched.sweeps.ledger import LOST, Ledger
+from rl_sched.sweeps.objectives import text
 from rl_sched.sweeps.plan import Cell, Plan, load_plan
 from rl_sched.sweeps.progress import ProgressLine, duration_text
 from rl_sched.sweeps.worker import DEFAULT_BODY
@@ -156,7 +157,8 @@ def _print_best_so_far(plan: Plan, scenarios: list[str], ledger: Ledger) -> None
 
     print("\nThe search has not ended: its report is written when it has.")
     for best in best_of(candidates(plan, scenarios, ledger), ledger):
-        print(f"Best on VAL so far, scenario {best.scenario}: {best.candidate.title}, {best.candidate.value:,.1f} s.")
+        score = text(best.scenario, best.candidate.value)
+        print(f"Best on VAL so far, scenario {best.scenario}: {best.candidate.title}, {score}.")
 
 
 def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float) -> int:

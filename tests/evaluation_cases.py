@@ -103,7 +103,7 @@ def learning_curves(seeds: int = 3) -> pd.DataFrame:
             for k in range(1, 16):
                 value = 100 * slow * (1 + 1.5 * np.exp(-k / 3)) * (1 + 0.02 * rng.standard_normal())
                 rows.append((arm(network, lookahead), seed, k * 100_000, k * 9.5 + seed, value))
-    return pd.DataFrame(rows, columns=["arm", "train_seed", "steps", "seconds", "val_mean_jct_s"])
+    return pd.DataFrame(rows, columns=["arm", "train_seed", "steps", "seconds", "val_score"])
 
 
 def costs(seeds: int = 3) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def test_learning_curves_aggregate_over_seeds() -> None:
     curve = next(c for _, curves in data.panels for c in curves if c.arm == arm("mlp", "off"))
     at = rows[(rows["arm"] == curve.arm) & (rows["steps"] == 500_000)]
     k = list(curve.steps).index(500_000)
-    assert curve.value[k] == pytest.approx(at["val_mean_jct_s"].mean())
+    assert curve.value[k] == pytest.approx(at["val_score"].mean())
     assert curve.seconds[k] == pytest.approx(at["seconds"].mean())
     assert (curve.low < curve.value).all() and (curve.value < curve.high).all() and curve.n == 3
     assert "Student's t" in data.caption and "n = 3" in data.caption

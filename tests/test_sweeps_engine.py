@@ -159,7 +159,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
         runs = dict(db.execute("select name, status from runs"))
         kinds = dict(db.execute("select value, count(*) from tags where key = 'kind' group by value"))
         parents = db.execute("select count(distinct value), count(*) from tags where key = 'mlflow.parentRunId'")
-        curve = db.execute("select count(*) from metrics where key = 'eval/val_mean_jct_s'").fetchone()
+        curve = db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone()
         (note,) = db.execute("select value from tags where key = 'mlflow.note.content'").fetchone()
         assert parents.fetchone() == (1, 4)
     assert kinds == {"sweep": 1, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
@@ -172,7 +172,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
     assert "4 of 4 trials are finished already" in capsys.readouterr().out
     with sqlite3.connect(Store(tmp_path / "data").database) as db:
         assert db.execute("select count(*) from runs").fetchone() == (5,)
-        assert db.execute("select count(*) from metrics where key = 'eval/val_mean_jct_s'").fetchone() == (16,)
+        assert db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone() == (16,)
 
 
 def test_sweep_does_not_notice_that_mlflow_is_away(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from rl_sched.errors import ConfigError, SweepError
+from rl_sched.sweeps import objectives
 from rl_sched.sweeps.ledger import Ledger, Outcome, read_json, write_json, write_outcome
 from rl_sched.sweeps.plan import Plan, load_plan, merge
 from rl_sched.sweeps.source import Grid
@@ -78,7 +79,6 @@ def test_quick_and_overrides(tmp_path: Path) -> None:
         ({"name": "a/b"}, "name must be letters"),
         ({"objective": "beauty"}, "Unknown key 'objective'"),
         ({"scenarios": ["defualt"]}, "Unknown scenario 'defualt'. Did you mean 'default'"),
-        ({"scenarios": ["ppo-jobs"]}, "'ppo-jobs' is episode_return: train it with .*--set scenario=ppo-jobs"),
         ({"report": {"policies": ["sfj"]}}, "unknown policy 'sfj'. Did you mean 'sjf'"),
         ({"report": {"policies": ["fifo_tuned"]}}, "unknown policy 'fifo_tuned'"),
         ({"base": {"env": {"reward": "jtc"}}}, "Unknown reward 'jtc'. Did you mean 'jct'"),
@@ -173,3 +173,9 @@ def test_second_driver_gets_one_sentence(tmp_path: Path) -> None:
     assert not ledger.is_running()
     with ledger.lock():
         pass
+
+
+def test_costs_stand_for_objectives() -> None:
+    assert objectives.cost("default", 112.04) == 112.04 and objectives.cost("ppo-jobs", 0.8125) == -0.8125
+    assert objectives.text("default", 112.04) == "mean JCT 112.0 s"
+    assert objectives.text("ppo-jobs", -0.8125) == "episode return 0.812"

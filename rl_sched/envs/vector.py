@@ -14,7 +14,7 @@ from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
-from rl_sched.envs.observation import BOUND, ObsSpec, spec_of
+from rl_sched.envs.observation import BOUND, GLOBALS, ObsSpec, spec_of
 from rl_sched.envs.rewards import Steps
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
@@ -28,8 +28,8 @@ from rl_sched.sim.simulator import snapshot_of
 from rl_sched.sim.snapshot import Snapshot
 
 Obs = dict[str, np.ndarray]
-#: The reward whose cost a guide's cost-to-go continues.
-SHAPED_REWARD = "jct"
+#: Rewards whose cost a guide's cost-to-go continues; they differ by a potential, so that the shaped reward is the same.
+SHAPED_REWARDS = ("jct", "lost")
 #: The reward that is discounted exactly within a step.
 DISCOUNTED_REWARD = "jct"
 
@@ -117,10 +117,10 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self.guide = Guide(self.config.guide)
         learning = split == "train" and seeds is None
         self._shaped = self.guide.active and self.config.guide.potential and (learning if shaped is None else shaped)
-        if self._shaped and reward != SHAPED_REWARD:
+        if self._shaped and reward not in SHAPED_REWARDS:
             raise ConfigError(
-                f"A guide's potential is its cost in job-seconds and shapes the reward {SHAPED_REWARD!r} only; the "
-                f"reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARD}."
+                f"A guide's potential is its cost in job-seconds and shapes the rewards {' and '.join(SHAPED_REWARDS)} "
+                f"only; the reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARDS[0]}."
             )
         cluster = self.scenario.cluster
         self.spec_obs = spec_of(cluster.num_pools, cluster.num_gpus, self.scenario.window, self.config)
@@ -220,7 +220,31 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             lookahead = self._obs["gpus"][:, :, 0]
             for columns in self._type_columns:
                 lookahead[:, columns] = self._lookahead(self._remaining[:, columns])
+        if self.config.globals == "idle":
+            self._obs["globals"][:, : len(GLOBALS)] = 0.0
+        if not self.config.idle_waits:
+            mask = self._obs["action_mask"]
+            mask[:, 0] &= ~mask[:, 1:].any(axis=1)
         return num_ended
+
+    def _settle(self, done: np.ndarray) -> np.ndarray:
+        """Waits where nothing else is legal, until there is a choice or the episode is over.
+
+        Args:
+            done: (N,) updated.
+
+        Returns:
+            (N,) what the waits pay.
+        """
+        total = np.zeros(self.num_envs)
+        nowhere, ended = np.zeros(self.num_envs, np.bool_), np.empty(self.num_envs, np.bool_)
+        while True:
+            forced = ~done & ~self._obs["action_mask"][:, 1:].any(axis=1)
+            if not forced.any():
+                return total
+            self._call(np.where(forced, 0, kernels.SKIP), nowhere, ended)
+            total += np.where(forced, self._reward(self._steps), 0.0)
+            done |= ended
 
     # ---------------------------------------------------------------- the fast door
 
@@ -236,6 +260,9 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._call(np.full(self.num_envs, kernels.SKIP), everywhere, np.zeros(self.num_envs, np.bool_))
         if self._shaped:
             self.guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
+        if self.config.settle:
+            self._return += self._settle(self._done)
+            self._ended = np.flatnonzero(self._done).tolist()
         return self._obs
 
     def step_raw(self, actions: np.ndarray) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray]:
@@ -260,6 +287,13 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         if resets:
             reward[resets] = 0.0
         self._return += reward
+        if self.config.settle:
+            before = done.copy()
+            settled = self._settle(done)
+            num_ended += int(np.count_nonzero(done & ~before))
+            self._return += settled
+            settled[was_reset] = 0.0  # what passes before the first decision of an episode is nobody's doing
+            reward = reward + settled
         if guided_action is not None:
             deviated = (actions != guided_action) & (actions != kernels.SKIP) & ~was_reset
             reward = self._shape(deviated, was_reset)

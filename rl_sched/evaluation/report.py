@@ -284,7 +284,7 @@ def write_report(
     Args:
         table, title, reference_arm, notes, costs, winners, last, resamples: See ``build_report``.
         out_dir: Made if it is missing.
-        curves: Learning curves, one row a validation: ``arm, train_seed, steps, seconds, val_mean_jct_s``.
+        curves: Learning curves, one row a validation: ``arm, train_seed, steps, seconds, val_score``.
         draw: Draws the figures, as ``rl_sched.plots.report_figures.draw_report`` does.
     """
     report = build_report(

@@ -41,6 +41,11 @@ MEAN_JCT = Objective("mean_jct_s", "mean JCT", "s")
 OWN_OBJECTIVES = (Objective("episode_return", "episode return", lower_is_better=False),)
 
 
+def objective_named(metric: str) -> Objective:
+    """The objective of a scenario that is judged by ``metric``."""
+    return next((o for o in OWN_OBJECTIVES if o.metric == metric), MEAN_JCT)
+
+
 def objective_of(table: pd.DataFrame) -> Objective:
     """The objective of ONE scenario's rows: its own if the rows hold one, else the mean JCT."""
     held = set(table["metric"])

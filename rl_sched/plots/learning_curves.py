@@ -1,4 +1,4 @@
-"""Learning curves: VAL mean JCT of every arm against environment steps and against seconds, with intervals."""
+"""Learning curves: VAL score of every arm against environment steps and against seconds, with intervals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullFor
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation import statistics as st
 from rl_sched.evaluation.comparison import parse_factors, short
+from rl_sched.evaluation.scores import MEAN_JCT, Objective
 from rl_sched.plots import style
 
-COLUMNS = ("arm", "train_seed", "steps", "seconds", "val_mean_jct_s")
+COLUMNS = ("arm", "train_seed", "steps", "seconds", "val_score")
 MAX_PANELS = 4
 #: Arms with more values than this factor of the best are cut off at the top: an early, untrained policy is far off.
 HEADROOM = 4.0
@@ -28,7 +29,7 @@ class Curve(NamedTuple):
     arm: str
     steps: np.ndarray  # (k,)
     seconds: np.ndarray  # (k,) mean over seeds
-    value: np.ndarray  # (k,) seconds
+    value: np.ndarray  # (k,) score
     low: np.ndarray  # (k,)
     high: np.ndarray  # (k,)
     n: int
@@ -38,7 +39,8 @@ class Data(NamedTuple):
     """Panels of curves, and horizontal lines of rules."""
 
     panels: list[tuple[str, list[Curve]]]
-    levels: dict[str, float]  #: rule -> VAL mean JCT in seconds
+    levels: dict[str, float]  #: rule -> score on VAL
+    objective: Objective
     title: str
     caption: str
 
@@ -57,17 +59,24 @@ def _curve(arm: str, rows: pd.DataFrame) -> Curve:
         """(k, seeds)."""
         return np.stack([np.interp(steps, run["steps"], run[column]) for run in runs], axis=1)
 
-    found = [st.estimate(values, resamples=st.RESAMPLES) for values in at_steps("val_mean_jct_s")]
+    found = [st.estimate(values, resamples=st.RESAMPLES) for values in at_steps("val_score")]
     value, low, high = (np.array([getattr(e, name) for e in found]) for name in ("value", "low", "high"))
     return Curve(arm, steps, at_steps("seconds").mean(axis=1), value, low, high, len(runs))
 
 
-def data(curves: pd.DataFrame, *, levels: dict[str, float] | None = None, title: str = "Learning curves") -> Data:
+def data(
+    curves: pd.DataFrame,
+    *,
+    levels: dict[str, float] | None = None,
+    objective: Objective = MEAN_JCT,
+    title: str = "Learning curves",
+) -> Data:
     """Aggregates the curves over training seeds, validation by validation.
 
     Args:
-        curves: Columns ``arm, train_seed, steps, seconds, val_mean_jct_s``.
-        levels: VAL mean JCT of rules to draw as lines.
+        curves: Columns ``arm, train_seed, steps, seconds, val_score``.
+        levels: Scores of rules on VAL to draw as lines.
+        objective: What ``val_score`` is.
         title: Of the figure.
 
     Raises:
@@ -76,7 +85,7 @@ def data(curves: pd.DataFrame, *, levels: dict[str, float] | None = None, title:
     missing = [c for c in COLUMNS if c not in curves.columns]
     if missing or curves.empty:
         raise ConfigError(f"Learning curves need rows with {', '.join(COLUMNS)}; missing: {missing or 'all rows'}.")
-    finite = curves[np.isfinite(curves["val_mean_jct_s"].to_numpy(dtype=float))]
+    finite = curves[np.isfinite(curves["val_score"].to_numpy(dtype=float))]
     found = [_curve(str(arm), rows) for arm, rows in finite.groupby("arm", sort=True)]
     counts = sorted({c.n for c in found})
     least = counts[0] if counts else 0
@@ -85,8 +94,10 @@ def data(curves: pd.DataFrame, *, levels: dict[str, float] | None = None, title:
     if least < 2:
         method = "single runs without an interval"
     n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{least}"
-    text = f"Lines: mean JCT on VAL workloads; {method} over n = {n} training seeds. Seconds: wall-clock of a run."
-    return Data(_panels(found), dict(levels or {}), title, text)
+    text = (
+        f"Lines: {objective.name} on VAL workloads; {method} over n = {n} training seeds. Seconds: wall-clock of a run."
+    )
+    return Data(_panels(found), dict(levels or {}), objective, title, text)
 
 
 def _panels(curves: Sequence[Curve]) -> list[tuple[str, list[Curve]]]:
@@ -108,14 +119,15 @@ def _panels(curves: Sequence[Curve]) -> list[tuple[str, list[Curve]]]:
 
 
 def draw(figure_data: Data) -> Figure:
-    """One column a panel; steps above, seconds below; all on one logarithmic scale."""
+    """One column a panel; steps above, seconds below; all on one scale, logarithmic for times."""
     panels = figure_data.panels
     with mpl.rc_context(style.RC):
         figure = style.new_figure(max(6.4, 4.3 * len(panels)), 6.6)
         axes = figure.subplots(2, len(panels), squeeze=False, sharey=True)
         everything = [c for _, curves in panels for c in curves]
         values = np.concatenate([*(c.value for c in everything), list(figure_data.levels.values())])
-        bottom, top = values.min() * 0.97, min(values.max() * 1.05, values.min() * HEADROOM)
+        if figure_data.objective.lower_is_better:
+            bottom, top = values.min() * 0.97, min(values.max() * 1.05, values.min() * HEADROOM)
         for column, (name, curves) in enumerate(panels):
             for row, (axis, unit) in enumerate((("steps", "environment steps"), ("seconds", "seconds of training"))):
                 ax = axes[row, column]
@@ -130,11 +142,12 @@ def draw(figure_data: Data) -> Figure:
                         rule, (1.0, level), xycoords=("axes fraction", "data"), xytext=(-2, 2),
                         textcoords="offset points", ha="right", va="bottom", fontsize=7, color="#444444",
                     )  # fmt: skip
-                _scale(ax, bottom, top)
+                if figure_data.objective.lower_is_better:  # times, all above 0
+                    _scale(ax, bottom, top)
                 ax.set_xlabel(unit)
                 ax.xaxis.set_major_formatter(EngFormatter(sep=""))
                 if column == 0:
-                    ax.set_ylabel("VAL mean JCT (s)")
+                    ax.set_ylabel(f"VAL {figure_data.objective.title}")
             axes[0, column].set_title(name)
             axes[0, column].legend(loc="upper right", ncols=1 if len(curves) < 5 else 2)
         figure.suptitle(figure_data.title, fontsize=11)

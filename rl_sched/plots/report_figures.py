@@ -21,7 +21,7 @@ def draw_report(report: Report, table: pd.DataFrame, curves: pd.DataFrame | None
     Args:
         report: Of ``table``.
         table: Tidy rows.
-        curves: ``arm, train_seed, steps, seconds, val_mean_jct_s`` and optionally ``scenario``.
+        curves: ``arm, train_seed, steps, seconds, val_score`` and optionally ``scenario``.
         out_dir: An existing folder.
 
     Returns:
@@ -39,7 +39,8 @@ def draw_report(report: Report, table: pd.DataFrame, curves: pd.DataFrame | None
             )
             files.append(style.save(figure, out_dir / f"intervals_{s.scenario}.png"))
         if curves is not None and not (mine := _of(curves, s.scenario)).empty:
-            figure = FIGURES.load("learning_curves")(mine, title=f"Learning curves, scenario {s.scenario}")
+            title = f"Learning curves, scenario {s.scenario}"
+            figure = FIGURES.load("learning_curves")(mine, objective=s.objective, title=title)
             files.append(style.save(figure, out_dir / f"learning_curves_{s.scenario}.png"))
         if policies := _policies(s, own):
             figure = FIGURES.load("jct_cdf")(own, policies, title=f"Job completion times, scenario {s.scenario}")

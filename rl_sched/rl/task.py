@@ -77,6 +77,13 @@ def scenarios_of(experiment: ExperimentConfig) -> list[Scenario]:
     return SCENARIOS.parts(experiment.scenario)
 
 
+def paid(env: EnvConfig, scenario: Scenario) -> EnvConfig:
+    """The settings of training on a scenario: paid as the experiment says, else by the scenario's training reward."""
+    if env.reward is not None or env.discount_s is not None:
+        return env
+    return replace(env, reward=scenario.training_reward)
+
+
 def judged(env: EnvConfig) -> EnvConfig:
     """The same observations, paid by the scenario's own reward: returns are comparable, whatever paid in training."""
     return replace(env, reward=None)
@@ -106,10 +113,12 @@ class ScenarioEnvs:
         from rl_sched.envs.joined import JoinedVectorEnv
         from rl_sched.envs.vector import SchedulingVectorEnv
 
-        env = self.experiment.env if split == "train" else judged(self.experiment.env)
+        config = self.experiment.env
         parts = scenarios_of(self.experiment)
-        if len(parts) == 1 and env.types is None:
-            return SchedulingVectorEnv(parts[0], env, num_envs, seed, split)
-        counts = shares(num_envs, [None if split == "train" else len(part.seeds.of(split)) for part in parts])
-        made = [SchedulingVectorEnv(part, env, n, seed, split) for part, n in zip(parts, counts, strict=True)]
-        return JoinedVectorEnv(made, env)
+        most = [None if split == "train" else len(part.seeds.of(split)) for part in parts]
+        counts = shares(num_envs, most) if len(parts) > 1 else [num_envs]
+        made = [
+            SchedulingVectorEnv(part, paid(config, part) if split == "train" else judged(config), n, seed, split)
+            for part, n in zip(parts, counts, strict=True)
+        ]
+        return made[0] if len(made) == 1 and config.types is None else JoinedVectorEnv(made, config)

@@ -67,6 +67,16 @@ class Scenario:
     missing: str | None = None
 
     @property
+    def training_reward(self) -> str:
+        """What pays a learner unless it is told otherwise: ``reward``, or the same objective paid sooner.
+
+        ``lost`` is ``jct`` plus a constant of the workload where every job runs once, without interruption.
+        """
+        rules = self.rules
+        once = not (rules.preemption or rules.mtbf_s or rules.outages)
+        return "lost" if self.reward == "jct" and once else self.reward
+
+    @property
     def window(self) -> int:
         """W, the number of job slots that a learner sees."""
         return min(self.rules.window or self.num_jobs, self.num_jobs)

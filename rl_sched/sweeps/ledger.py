@@ -33,7 +33,7 @@ class Outcome:
     """What a finished trial returns.
 
     Attributes:
-        objective: Mean JCT on VAL: what configurations and checkpoints are chosen by, the smallest first.
+        objective: Cost on VAL: what configurations and checkpoints are chosen by, the smallest first (``objectives``).
         metrics: Final numbers with units in their names, e.g. ``report/mean_jct_s``.
         steps: Environment steps in all.
         seconds: Wall-clock seconds of training in all.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
+from rl_sched.sweeps.objectives import text
 from rl_sched.sweeps.plan import Cell
 from rl_sched.sweeps.source import Amount
 
@@ -54,7 +55,7 @@ class ProgressLine:
             amount: How far the sweep is.
             running: Cell id -> cell and its environment steps so far, of the trials that run now.
             failed: Trials that failed.
-            best: Scenario -> arm and VAL value of the best trial so far.
+            best: Scenario -> arm and cost on VAL of the best trial so far.
             force: Print in any case.
         """
         now_s = time.monotonic()
@@ -68,7 +69,7 @@ class ProgressLine:
         parts = [f"{amount.done}/{amount.total} {amount.unit} done"]
         parts.append(f"{len(running)} running ({shares})" if running else "none running")
         parts.append(f"{failed} failed")
-        parts += [f"best on VAL, {scenario}: {arm} {value:,.1f} s" for scenario, (arm, value) in best.items()]
+        parts += [f"best on VAL, {scenario}: {arm} {text(scenario, value)}" for scenario, (arm, value) in best.items()]
         if left_s is not None and amount.done < amount.total:
             parts.append(f"about {duration_text(left_s)} left")
         self._print("; ".join(parts))

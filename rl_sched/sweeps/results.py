@@ -19,6 +19,7 @@ from rl_sched.evaluation.report import Draw, ReportPaths, write_report
 from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.ledger import Ledger, write_text
+from rl_sched.sweeps.objectives import text
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.trial import CURVE, ROWS_BEST, ROWS_LAST, judge
 from rl_sched.tracking.spool import JsonlSpool
@@ -201,7 +202,7 @@ def _curves(found: Sequence[Candidate], ledger: Ledger) -> pd.DataFrame | None:
 
 def _searched_notes(found: Sequence[Candidate]) -> list[str]:
     return [
-        f"Scenario {c.scenario}: the search chose {c.title}, mean JCT {c.value:,.1f} s on VAL."
+        f"Scenario {c.scenario}: the search chose {c.title}, {text(c.scenario, c.value)} on VAL."
         for c in found
         if c.searched
     ]
@@ -241,4 +242,5 @@ def _interval(estimate: dict[str, float | None], spec: str) -> str:
 
 
 def _score(row: dict[str, Any]) -> str:
-    return _interval(row["score"], ",.1f")
+    value = row["score"]["value"]
+    return _interval(row["score"], ",.1f" if value is None or abs(value) >= 10 else ".3f")

@@ -14,6 +14,7 @@ import pandas as pd
 from rl_sched.config import ExperimentConfig, build
 from rl_sched.errors import SweepError
 from rl_sched.sweeps.ledger import Outcome, write_text
+from rl_sched.sweeps.objectives import cost
 from rl_sched.sweeps.plan import Cell
 from rl_sched.sweeps.worker import VAL_METRIC, Report
 
@@ -33,7 +34,7 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
         report: Told of progress.
 
     Returns:
-        The best VAL score as objective, and, unless a search made the cell, what ``judge`` returns.
+        The best VAL score as a cost, and, unless a search made the cell, what ``judge`` returns.
 
     Raises:
         SweepError: Training ended before its last step.
@@ -44,8 +45,8 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
 
     def on_progress(progress: Progress) -> bool:
         metrics = {_sectioned(name): value for name, value in progress.metrics.items()}
-        if progress.validated and progress.val_mean_jct_s is not None:
-            metrics[VAL_METRIC] = progress.val_mean_jct_s
+        if progress.validated and progress.val_score is not None:
+            metrics[VAL_METRIC] = cost(cell.scenario, progress.val_score)
         report(progress.steps, {name: float(value) for name, value in metrics.items() if math.isfinite(value)})
         return True
 
@@ -62,7 +63,7 @@ def run_trial(cell: Cell, folder: Path, report: Report) -> Outcome:
     if not cell.searched:
         metrics |= judge(cell, folder)
         files = (checkpoint, ROWS_BEST, CURVE)
-    return Outcome(result.best_val, metrics, result.steps, result.seconds, checkpoint, files)
+    return Outcome(cost(cell.scenario, result.best_val), metrics, result.steps, result.seconds, checkpoint, files)
 
 
 def judge(cell: Cell, folder: Path) -> dict[str, float]:

@@ -26,8 +26,8 @@ from rl_sched.tracking.spool import JsonlSpool
 
 #: The body of a real trial.
 DEFAULT_BODY = "rl_sched.sweeps.trial:run_trial"
-#: Name of the VAL curve, of which the objective is the best point.
-VAL_METRIC = "eval/val_mean_jct_s"
+#: Name of the VAL curve, of which the trial's cost is the best point (``objectives``: less is better).
+VAL_METRIC = "eval/val_cost"
 #: Points of a training curve that are kept; VAL points are all kept.
 CURVE_POINTS = 50
 #: Shortest time between two reports to the driver, except for VAL points.
@@ -39,7 +39,7 @@ class Report(Protocol):
 
     Args:
         step: Environment steps done.
-        metrics: ``eval/...``, ``train/...`` and ``time/...`` with units in their names; ``eval/val_mean_jct_s`` only
+        metrics: ``eval/...``, ``train/...`` and ``time/...`` with units in their names; ``eval/val_cost`` only
             when it is new.
 
     If the trial has to stop, ``SystemExit`` is raised inside: let it pass.

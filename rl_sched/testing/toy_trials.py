@@ -67,7 +67,7 @@ def _write_results(cell: Cell, folder: Path, value: float) -> None:
     table = pd.DataFrame(scores, columns=list(COLUMNS))
     for file in (ROWS_BEST, ROWS_LAST):
         table.to_csv(folder / file, index=False)
-    curve = pd.DataFrame({"steps": [cell.steps], "seconds": [1.0], "val_mean_jct_s": [value]})
+    curve = pd.DataFrame({"steps": [cell.steps], "seconds": [1.0], "val_score": [value]})
     curve.to_csv(folder / CURVE, index=False)
 
 
