@@ -152,13 +152,10 @@ class DQNConfig:
     epsilon_final: float = 0.02
     epsilon_frac: float = 0.2  #: part of the steps in which it falls from one to the other
     tau: float = 0.02  #: what the target network takes over from the network at every update
-    munchausen: float = 0.0  #: share of the log-policy added to the reward (Vieillard et al., 2020); 0 = plain targets
-    temperature: float = 0.03  #: of that policy, softmax(values / temperature); read if ``munchausen`` is not 0
     max_grad_norm: float = 10.0
 
     def __post_init__(self) -> None:
         _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", epsilon="between 0 and 1")
-        _check(self, munchausen="between 0 and 1", temperature="> 0")
         _check(self, epsilon_final="between 0 and 1", epsilon_frac="between 0 and 1", tau="between 0 and 1")
         _check(self, max_grad_norm="> 0")
 
@@ -202,12 +199,16 @@ class TrainConfig:
 
     steps: int = 1_500_000  #: environment steps in all
     num_envs: int = 128
+    env_runners: int = 0  #: processes, on a Ray cluster anywhere in it, that play them; 0 = this one
     val_every: int = 100_000  #: environment steps between two validations
     val_episodes: int = 128  #: at most; fewer where the scenario has fewer VAL seeds
     checkpoint_every: int = 100_000  #: environment steps between two checkpoints
 
     def __post_init__(self) -> None:
         _check(self, steps=">= 1", num_envs=">= 1", val_every=">= 1", val_episodes=">= 1", checkpoint_every=">= 1")
+        _check(self, env_runners=">= 0")
+        if self.env_runners > self.num_envs:
+            raise _OutOfRange(f"env_runners must be at most num_envs ({self.num_envs}); it is {self.env_runners}.")
 
 
 @dataclass(frozen=True, slots=True)

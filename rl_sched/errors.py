@@ -29,5 +29,9 @@ class CheckpointError(RlSchedError):
     """A checkpoint is missing, incomplete, or does not reproduce its stored outputs."""
 
 
+class TrainingError(RlSchedError):
+    """A training run cannot go on."""
+
+
 class SweepError(RlSchedError):
     """A sweep's plan cannot be run, or its folder belongs to another plan."""

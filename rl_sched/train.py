@@ -36,6 +36,7 @@ SHORTCUTS = {
     "lookahead": ("env.lookahead", "MODE", "off, per_gpu, sorted or cdf"),
     "seed": ("seed", "N", "training seed"),
     "steps": ("train.steps", "N", "environment steps"),
+    "env-runners": ("train.env_runners", "N", "processes that play the environments; 0 = this one"),
 }
 
 
@@ -54,7 +55,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     earlier.add_argument("--resume", metavar="DIR", help="continue the run in DIR, with its own settings")
     earlier.add_argument("--overwrite", action="store_true", help="delete the earlier run in --out and start anew")
     args = parser.parse_args(argv)
-    shortcuts = {flag: getattr(args, flag) for flag in SHORTCUTS if getattr(args, flag) is not None}
+    given = {flag: getattr(args, flag.replace("-", "_")) for flag in SHORTCUTS}
+    shortcuts = {flag: value for flag, value in given.items() if value is not None}
     if args.resume is not None and (shortcuts or args.config or args.overrides or args.out):
         raise ConfigError(
             "--resume continues a run with the settings it was started with; other settings or another folder were "

@@ -13,7 +13,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from rl_sched.cluster import ClusterSpec
-from rl_sched.config import EnvConfig, GuideConfig
+from rl_sched.config import EnvConfig, GuideConfig, build
 from rl_sched.envs import LOOKAHEADS, registration
 from rl_sched.envs.single import SchedulingEnv
 from rl_sched.envs.vector import SchedulingVectorEnv
@@ -352,3 +352,61 @@ def test_jobs_that_share_gpus_are_played_like_any_other() -> None:
         wait_s = np.where(snapshot.feasible[:, 0], 0.0, free_s)
         np.testing.assert_allclose(rows[:, 7], wait_s / (wait_s + world.time_scale_s), atol=1e-6)
     assert most > 4
+
+
+def test_forced_waits_inside_a_step_change_nothing_but_the_number_of_steps() -> None:
+    """The same decisions at the real choices give the same return and the same end."""
+
+    def most_gpus(obs: dict[str, np.ndarray]) -> np.ndarray:
+        legal = obs["action_mask"][:, 1:].astype(bool)
+        best = np.where(legal, 1.0 + obs["jobs"][:, :, 1], 0.0).argmax(axis=1)
+        return np.where(legal.any(axis=1), 1 + best, 0)
+
+    def episodes(config: EnvConfig) -> tuple[dict[int, dict], int, np.ndarray]:
+        env = SchedulingVectorEnv("ppo-jobs", config, 3, split="val")
+        obs, rows, steps = env.reset_raw(), {}, 0
+        paid = np.zeros(3)
+        while len(rows) < 3:
+            if config.settle:
+                going = ~env._done
+                assert obs["action_mask"][going, 1:].any(axis=1).all()
+            obs, reward, done, was_reset = env.step_raw(most_gpus(obs))
+            paid += np.where([e in rows for e in range(3)], 0.0, reward)
+            steps += 1
+            for row in env.pop_finished():
+                rows.setdefault(row["env"], row)
+        return rows, steps, paid
+
+    plain, many, _ = episodes(EnvConfig())
+    settled, few, paid = episodes(EnvConfig(settle=True, idle_waits=False, globals="idle"))
+    assert few < 0.7 * many
+    for e, row in plain.items():
+        assert settled[e]["episode_return"] == pytest.approx(row["episode_return"], abs=1e-9)
+        assert settled[e]["length"] == row["length"] and settled[e]["num_unfinished"] == row["num_unfinished"]
+        assert paid[e] == pytest.approx(row["episode_return"], abs=0.05)  # less what passes before the first choice
+
+
+def test_globals_and_waits_can_be_taken_away() -> None:
+    config = EnvConfig(globals="idle", idle_waits=False)
+    env = SchedulingVectorEnv("default", config, 2, seed=1)
+    rng = np.random.default_rng(1)
+    obs = env.reset_raw(1)
+    for _ in range(200):
+        starts = obs["action_mask"][:, 1:].any(axis=1)
+        assert (obs["action_mask"][:, 0] == ~starts).all()
+        assert (obs["globals"][:, :10] == 0).all() and (obs["globals"][:, 10:] <= 1).all()
+        obs, *_ = env.step_raw(random_legal(obs["action_mask"], rng))
+    assert (obs["globals"][:, 10:] > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"globals": "none"}, "must be all or idle"),
+        ({"settle": True, "guide": {"policy": "min_min"}}, "settle must be false"),
+        ({"guide": {"imitation": 10}}, "needs a policy to copy"),
+    ],
+)
+def test_settings_that_exclude_each_other(config: dict, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        build(EnvConfig, config)

@@ -15,7 +15,7 @@ from rl_sched.config import ExperimentConfig, NetworkConfig
 from rl_sched.rl import masking
 from rl_sched.rl.algorithms import ALGORITHMS
 from rl_sched.rl.deciding import DECISIONS, decision_of
-from rl_sched.rl.learners.dqn import dqn_loss, dqn_target
+from rl_sched.rl.learners.dqn import dqn_loss
 from rl_sched.rl.learners.imitation import MARGIN, copy_loss, margin_loss
 from rl_sched.rl.learners.ppo import ppo_loss
 from rl_sched.rl.learners.sac import sac_losses
@@ -26,15 +26,12 @@ from rl_sched.rl.networks import NETWORKS
 from rl_sched.testing.toy_env import ToySpec, ToyVectorEnv
 
 MODULES: dict[str, type[TorchRLModule]] = {"ppo": PPOModule, "dqn": DQNModule, "sac": SACModule}
-MUNCHAUSEN = "dqn-munchausen"
 MASKS, BATCH = 100_000, 5_000
 PROBE = ToyVectorEnv(1, 0)
 
 
-def build(learning: str, network: str) -> Any:
-    """A module for a way to learn: an algorithm, or ``dqn-munchausen``."""
+def build(algo: str, network: str) -> Any:
     torch.manual_seed(0)
-    algo = learning.partition("-")[0]
     module = MODULES[algo](
         observation_space=PROBE.single_observation_space,
         action_space=PROBE.single_action_space,
@@ -43,7 +40,6 @@ def build(learning: str, network: str) -> Any:
             "network": NetworkConfig(network, hidden=8),
             "guide_prior": 0.0,
             "dueling": True,
-            "munchausen": learning == MUNCHAUSEN,
             "alpha": 0.05,
         },
     )
@@ -90,18 +86,15 @@ def train_batch(rng: np.random.Generator, obs: dict[str, Tensor]) -> dict[str, A
     }
 
 
-def loss_of(learning: str, module: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+def loss_of(algo: str, module: Any, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
     out = module.forward_train(batch)
-    if learning == "ppo":
+    if algo == "ppo":
         log_probs = torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1)
         return ppo_loss(log_probs, out[Columns.VF_PREDS], batch, clip=0.2, value_coef=0.5, entropy_coef=0.01)
-    if learning in ("dqn", MUNCHAUSEN):
-        q_target = out.get("qf_target_preds")
-        assert (q_target is not None) == (learning == MUNCHAUSEN)
+    if algo == "dqn":
         loss, _, parts = dqn_loss(
-            out["qf_preds"], out["qf_next_preds"], out["qf_target_next_preds"], batch,
-            double=True, q_target=q_target, munchausen=0.9, temperature=0.03,
-        )  # fmt: skip
+            out["qf_preds"], out["qf_next_preds"], out["qf_target_next_preds"], batch, double=True
+        )
         return loss, parts
     loss, _, parts = sac_losses(out, batch, module.log_alpha, 0.3)
     return loss, parts
@@ -112,10 +105,9 @@ def test_every_algorithm_says_how_it_decides() -> None:
 
 
 @pytest.mark.parametrize("network", list(NETWORKS))
-@pytest.mark.parametrize("learning", [*MODULES, MUNCHAUSEN])
-def test_random_masks(learning: str, network: str) -> None:
-    module = build(learning, network)
-    algo = learning.partition("-")[0]
+@pytest.mark.parametrize("algo", list(MODULES))
+def test_random_masks(algo: str, network: str) -> None:
+    module = build(algo, network)
     decision = decision_of(ExperimentConfig(algo=algo))
     rng = np.random.default_rng(1)
     for k in range(MASKS // BATCH):
@@ -136,7 +128,7 @@ def test_random_masks(learning: str, network: str) -> None:
             assert legal(mask, decision.greedy(logits, mask))
             assert legal(mask, masking.sample(decision.log_probs(logits, mask))[0])
         module.zero_grad()
-        loss, parts = loss_of(learning, module, train_batch(rng, obs))
+        loss, parts = loss_of(algo, module, train_batch(rng, obs))
         loss.backward()
         assert torch.isfinite(loss) and all(torch.isfinite(part).all() for part in parts.values())
         assert all(abs(float(part)) < 1e4 for part in parts.values())  # no masked value in any of them
@@ -174,24 +166,6 @@ def test_dqn_target() -> None:
     assert error.tolist() == [10.0, 4.5, 0.0] and float(loss) == pytest.approx((9.5 + 2 * 4.0) / 3)
     _, error, _ = dqn_loss(q, q_next, q_target, batch, double=False)
     assert error.tolist() == [10.0, 5.5, 0.0]  # the target network's own best: 40
-
-
-def test_munchausen_target() -> None:
-    """Against the formula written out, and its bonus bounded."""
-    tau, share = 0.5, 0.8
-    q_target = torch.tensor([[1.0, 2.0, masking.MASKED], [0.0, 9.0, 9.0]])
-    q_next = torch.tensor([[0.0, masking.MASKED, 1.0], [1.0, 2.0, 3.0]])
-    batch = {
-        "actions": torch.tensor([0, 0]),
-        "rewards": torch.tensor([1.0, 2.0]),
-        "discounts": torch.tensor([0.9, 0.0]),
-    }
-    target = dqn_target(None, q_next, q_target, batch, double=True, munchausen=share, temperature=tau)
-    log_policy = tau * np.log(np.exp(1 / tau) / (np.exp(1 / tau) + np.exp(2 / tau)))
-    p = 1 / (1 + np.exp(1 / tau))  # of the next state's first action
-    soft = (1 - p) * (1.0 - tau * np.log(1 - p)) + p * (0.0 - tau * np.log(p))
-    assert float(target[0]) == pytest.approx(1.0 + share * max(log_policy, -1.0) + 0.9 * soft, rel=1e-5)
-    assert float(target[1]) == pytest.approx(2.0 - share)  # the log-policy is far below -1 there
 
 
 def test_copy_and_margin_losses() -> None:

@@ -19,6 +19,7 @@ from rl_sched.config import (
     PPOConfig,
     ReplayConfig,
     TrainConfig,
+    build,
 )
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.rl import checkpoint
@@ -45,7 +46,7 @@ def ray_session():  # type: ignore[no-untyped-def]
     """One Ray for all runs of this file."""
     from rl_sched.rl.runtime import embedded_ray
 
-    with embedded_ray():
+    with embedded_ray(3):
         yield
 
 
@@ -242,3 +243,27 @@ def test_resume_refuses_another_experiment(tmp_path: Path) -> None:
 def test_wrong_network_fails_before_rllib(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'cross_attention'"):
         train(dataclasses.replace(SMALL, network=NetworkConfig("cross_atention")), tmp_path, task=TASK)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn"])
+def test_remote_runners_play_the_environments(algo: str, tmp_path: Path) -> None:
+    """Two processes; stopped and resumed they go on as if nothing had happened."""
+    steps = 4_000
+    experiment = dataclasses.replace(
+        SMALL,
+        algo=algo,
+        replay=ReplayConfig(starts=200, minibatch=128),
+        train=dataclasses.replace(SMALL.train, steps=steps, env_runners=2, val_every=steps, checkpoint_every=steps),
+    )
+    whole = train(experiment, tmp_path / "whole", task=TASK)
+    assert whole.steps >= steps and whole.curve[-1]["train_mean_jct_s"] > 0
+    part = train(experiment, tmp_path / "part", task=TASK, on_progress=lambda p: p.steps < steps / 2)
+    assert part.stopped_early
+    train(experiment, tmp_path / "part", task=TASK, resume=True)
+    one, two = (checkpoint.read(tmp_path / name / "last").weights for name in ("whole", "part"))
+    assert all((one[key] == two[key]).all() for key in one)
+
+
+def test_more_runners_than_environments() -> None:
+    with pytest.raises(ConfigError, match="env_runners must be at most num_envs"):
+        build(ExperimentConfig, {"train": {"num_envs": 2, "env_runners": 3}})

@@ -69,7 +69,8 @@ def stagger(env: RawVectorEnv, obs: dict[str, NDArray[Any]], rng: np.random.Gene
 class SchedulingRunner(EnvRunner, Checkpointable):
     """Plays N environments with the current policy; ``sample()`` returns a ``Rollout`` of [T, N] arrays.
 
-    ``config.env_config`` holds ``make_env`` (an ``EnvFactory``), ``rollout`` (T) and ``experiment``.
+    ``config.env_config`` holds ``make_env`` (an ``EnvFactory``), ``rollout`` (T) and ``experiment``. With
+    ``train.env_runners`` the environments are divided among remote runners, and the local one plays none.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
@@ -78,8 +79,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         self._make_env = settings["make_env"]
         self._steps: int = settings["rollout"]
         self._experiment: ExperimentConfig = settings["experiment"]
-        self._num_envs: int = self._experiment.train.num_envs
-        self._base_seed: int = self._experiment.seed
+        self._num_envs, self._stream = self._share()
         self.env: RawVectorEnv
         self.make_env()
         self.module: Any = None
@@ -91,8 +91,21 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         self._generator = torch.Generator()
         self.start_episodes()
 
+    def _share(self) -> tuple[int, int]:
+        """How many environments are its own, and the number of its stream of randomness."""
+        train = self._experiment.train
+        if self._plays and self.worker_index:
+            parts = np.array_split(np.arange(train.num_envs), train.env_runners)
+            return len(parts[self.worker_index - 1]), self.worker_index
+        return train.num_envs, 0
+
+    @property
+    def _plays(self) -> bool:
+        """False for the local runner beside remote ones: it only counts and knows the shapes."""
+        return bool(self.worker_index) or self._experiment.train.env_runners == 0
+
     def make_env(self) -> None:
-        self.env = self._make_env(self._num_envs, self._base_seed, "train")
+        self.env = self._make_env(self._num_envs, self._experiment.seed, "train")
 
     def make_module(self) -> None:
         spec = self.config.get_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
@@ -105,10 +118,12 @@ class SchedulingRunner(EnvRunner, Checkpointable):
 
     def start_episodes(self) -> None:
         """Starts N fresh episodes, spread over all phases of an episode."""
-        stream = np.random.SeedSequence([self._base_seed, 0])
+        stream = np.random.SeedSequence([self._experiment.seed, self._stream])
         env_seed, action_seed = (int(word) for word in stream.generate_state(2))
         self._generator.manual_seed(action_seed)
-        self._obs = stagger(self.env, self.env.reset_raw(env_seed), np.random.default_rng(stream.spawn(1)[0]))
+        self._obs = self.env.reset_raw(env_seed)
+        if self._plays:
+            self._obs = stagger(self.env, self._obs, np.random.default_rng(stream.spawn(1)[0]))
         self.env.pop_finished()
 
     @torch.inference_mode()
@@ -129,7 +144,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
             out.done[t] = torch.from_numpy(done)
             out.reset[t] = torch.from_numpy(was_reset)
         _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})
-        self._count(out)
+        self.count(out, self.env.pop_finished())
         return out
 
     def _set_difficulty(self) -> None:
@@ -146,10 +161,15 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         out = self.module.forward_exploration({Columns.OBS: obs})
         return torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1), out[Columns.VF_PREDS]
 
-    def _count(self, rollout: Rollout) -> None:
+    def count(self, rollout: Rollout, finished: list[dict[str, Any]]) -> None:
+        """Takes note of what has been played, here or by others.
+
+        Args:
+            rollout: The steps.
+            finished: Statistics of the episodes that ended in it.
+        """
         steps = rollout.num_steps
         self.num_env_steps_sampled_lifetime += steps
-        finished = self.env.pop_finished()
         self.finished.extend(finished)
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum")

@@ -88,8 +88,12 @@ def keep_freed_memory() -> None:
 
 
 @contextlib.contextmanager
-def embedded_ray() -> Iterator[None]:
-    """Provides Ray: the one that runs already (inside a Tune trial), else a local one for the time being."""
+def embedded_ray(num_cpus: int = 1) -> Iterator[None]:
+    """Provides Ray: the one that runs already (inside a Tune trial), that of ``RAY_ADDRESS``, else a local one.
+
+    Args:
+        num_cpus: Processes that a local Ray may start side by side.
+    """
     import ray
 
     # Deprecation notices of RLlib about RLlib, and hints about packages that are not needed.
@@ -97,10 +101,10 @@ def embedded_ray() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    cluster = os.environ.get("RAY_ADDRESS")
     ray.init(
-        address="local",
-        num_cpus=1,
-        include_dashboard=False,
+        address=cluster or "local",
+        **({} if cluster else {"num_cpus": num_cpus, "include_dashboard": False}),
         log_to_driver=False,
         configure_logging=False,
         logging_level=logging.ERROR,

@@ -16,10 +16,11 @@ from rl_sched.rl.rollout import EnvFactory
 class SchedulingDQN(ReplayAlgorithm, DQN):
     """Explores with a share of random actions that falls linearly."""
 
-    def anneal(self) -> None:
+    @property
+    def exploration(self) -> dict[str, float]:
         dqn = self.experiment.dqn
         part = min(1.0, self.progress / dqn.epsilon_frac) if dqn.epsilon_frac else 1.0
-        self.runner.module.epsilon = dqn.epsilon + part * (dqn.epsilon_final - dqn.epsilon)
+        return {"epsilon": dqn.epsilon + part * (dqn.epsilon_final - dqn.epsilon)}
 
 
 def dqn_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibDQNConfig:
@@ -38,7 +39,7 @@ def dqn_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibDQNCo
         learner=SchedulingDQNLearner,
         rollout=replay.rollout,
         gamma=dqn.gamma,
-        model={"dueling": dqn.dueling, "munchausen": dqn.munchausen > 0},
+        model={"dueling": dqn.dueling},
     )
     config.training(
         lr=linear_schedule(dqn.lr, dqn.lr * dqn.lr_final, experiment.train.steps),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import ray
 import torch
+from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
@@ -17,24 +22,82 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from rl_sched.config import ExperimentConfig
-from rl_sched.errors import CheckpointError
+from rl_sched.errors import CheckpointError, TrainingError
+from rl_sched.rl.gae import ReturnScale
 from rl_sched.rl.networks import NETWORKS
-from rl_sched.rl.rollout import EnvFactory
+from rl_sched.rl.rollout import EnvFactory, Rollout
 from rl_sched.rl.runner import SchedulingRunner
 
-#: Folder of RLlib's own state (weights, optimiser, counters, episodes).
-RLLIB_STATE = "rllib"
+#: Folder of RLlib's own state (weights, optimiser, counters, episodes), and the file of the remote runners' in it.
+RLLIB_STATE, RUNNERS_STATE = "rllib", "runners.pkl"
 
 C = TypeVar("C", bound=AlgorithmConfig)
+T = TypeVar("T")
+
+
+def _groups(runner: SchedulingRunner) -> NDArray[np.int64]:
+    return runner.env.groups
+
+
+def _play(runner: SchedulingRunner, steps: int, exploration: dict[str, float]) -> tuple[Rollout, list[dict[str, Any]]]:
+    """What a remote runner does; ``steps`` are those of all runners so far."""
+    runner.num_env_steps_sampled_lifetime = steps
+    for name, value in exploration.items():
+        setattr(runner.module, name, value)
+    return runner.sample(), runner.pop_finished()
 
 
 class LocalAlgorithm(Algorithm):
-    """An RLlib algorithm whose training step passes [T, N] arrays from a local runner to a local learner."""
+    """An RLlib algorithm whose training step passes [T, N] arrays from runners to a local learner.
+
+    The runner is the local one; with ``train.env_runners`` it only counts, and remote ones play.
+    """
+
+    def setup(self, config: Any) -> None:
+        super().setup(config)
+        self._remote: int = self.config.env_config["experiment"].train.env_runners
+        if self._remote:
+            groups = self._everywhere(_groups)
+            self.runner.return_scale = ReturnScale(np.concatenate(groups))
 
     @property
     def runner(self) -> SchedulingRunner:
-        """The one local environment runner."""
+        """The local environment runner."""
         return self.env_runner
+
+    @property
+    def exploration(self) -> dict[str, float]:
+        """Attributes of the module that say how it explores."""
+        return {}
+
+    def play(self) -> Rollout:
+        """Plays T steps of all N environments; those of several runners lie side by side.
+
+        Raises:
+            TrainingError: A remote runner has died.
+        """
+        for name, value in self.exploration.items():
+            setattr(self.runner.module, name, value)
+        if not self._remote:
+            return self.runner.sample()
+        steps, exploration = self.steps, self.exploration
+        parts = self._everywhere(lambda runner: _play(runner, steps, exploration))
+        rollouts = [rollout for rollout, _ in parts]
+        obs = {key: torch.cat([part.obs[key] for part in rollouts], dim=1) for key in rollouts[0].obs}
+        columns = (torch.cat(column, dim=1) for column in zip(*(part[1:] for part in rollouts), strict=True))
+        joined = Rollout(obs, *columns)
+        self.runner.count(joined, [row for _, rows in parts for row in rows])
+        return joined
+
+    def _everywhere(self, function: Callable[[SchedulingRunner], T]) -> list[T]:
+        """Calls a function with every remote runner."""
+        out: list[T] = self.env_runner_group.foreach_env_runner(function, local_env_runner=False)
+        if len(out) < self._remote:
+            raise TrainingError(
+                f"All {self._remote} environment runners must answer; {len(out)} did. Look for the machine or the "
+                "process that died, then continue with --resume."
+            )
+        return out
 
     @property
     def learner(self) -> Any:
@@ -54,6 +117,10 @@ class LocalAlgorithm(Algorithm):
     def store(self, folder: Path) -> None:
         """Writes everything that ``resume`` needs."""
         self.save_to_path(str((folder / RLLIB_STATE).resolve()))
+        if self._remote:
+            (folder / RLLIB_STATE / RUNNERS_STATE).write_bytes(
+                pickle.dumps(self._everywhere(SchedulingRunner.get_state))
+            )
 
     def resume(self, folder: Path) -> None:
         """Continues exactly from what ``store`` wrote.
@@ -66,11 +133,18 @@ class LocalAlgorithm(Algorithm):
             raise CheckpointError(f"{str(folder)!r} holds no state to resume from. Train without resuming.")
         self.restore_from_path(str(state.resolve()))
         self.learner.catch_up(self.steps)
+        if self._remote:
+            states = pickle.loads((state / RUNNERS_STATE).read_bytes())
+            self._everywhere(lambda runner: runner.set_state(states[runner.worker_index - 1]))
         self.copy_weights()
 
     def copy_weights(self) -> None:
-        """Gives the runner the learner's weights. Both live in one process: a plain copy, no object store."""
-        self.runner.module.network.load_state_dict(self.network.state_dict())
+        """Gives the runners the learner's weights; in one process as a plain copy, without the object store."""
+        weights = self.network.state_dict()
+        self.runner.module.network.load_state_dict(weights)
+        if self._remote:
+            kept = ray.put(weights)
+            self._everywhere(lambda runner: runner.module.network.load_state_dict(ray.get(kept)) is None)
 
     def learn(self, columns: dict[str, Any], num_steps: int, minibatch_size: int, num_epochs: int = 1) -> None:
         """One update of the learner from plain columns, without RLlib's connectors."""
@@ -126,8 +200,9 @@ def set_up(
     )
     config.env_runners(
         env_runner_cls=SchedulingRunner,
-        num_env_runners=0,
-        num_envs_per_env_runner=num_envs,
+        num_env_runners=experiment.train.env_runners,
+        num_envs_per_env_runner=-(-num_envs // max(1, experiment.train.env_runners)),
+        create_local_env_runner=True,
         rollout_fragment_length=rollout,
     )
     config.learners(num_learners=0, learner_class=learner)

@@ -34,7 +34,7 @@ class SchedulingPPO(LocalAlgorithm, PPO):
 
     def training_step(self) -> None:
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            rollout = self.runner.sample()
+            rollout = self.play()
             self.metrics.aggregate([self.runner.get_metrics()], key=ENV_RUNNER_RESULTS)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             columns = self._columns(rollout)

@@ -60,7 +60,7 @@ class ReplayAlgorithm(LocalAlgorithm):
             self.replay.set_state(arrays)
 
     def anneal(self) -> None:
-        """Sets what depends on ``progress``; called before every round."""
+        """Sets what the learner does by ``progress``; called before every round."""
 
     def training_step(self) -> None:
         until = self.steps + STEPS_PER_CALL
@@ -68,7 +68,7 @@ class ReplayAlgorithm(LocalAlgorithm):
             self.anneal()
             with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
                 before = self.steps
-                rollout = self.runner.sample()
+                rollout = self.play()
                 self.runner.return_scale.update(
                     rollout.rewards.numpy(),
                     rollout.done.numpy(),

@@ -16,14 +16,11 @@ from rl_sched.rl import masking
 from rl_sched.rl.modules.build import build_network
 from rl_sched.rl.networks.types import Obs
 
-#: Values of the present state by the target network, for Munchausen targets.
-QF_TARGET = "qf_target_preds"
-
 
 class DQNModule(TorchRLModule, QNetAPI, TargetNetworkAPI):
     """Wraps one network and its slowly following copy; the batch is read, never changed.
 
-    ``model_config`` is that of ``build_network``, ``dueling``, and ``munchausen``: whether targets need ``QF_TARGET``.
+    ``model_config`` is that of ``build_network``, and ``dueling``.
 
     Attributes:
         epsilon: Share of random legal actions in exploration.
@@ -34,7 +31,6 @@ class DQNModule(TorchRLModule, QNetAPI, TargetNetworkAPI):
     def setup(self) -> None:
         self.network = build_network(self.model_config)
         self._dueling: bool = self.model_config["dueling"]
-        self._munchausen: bool = self.model_config["munchausen"]
 
     def values(self, network: torch.nn.Module, obs: Obs) -> Tensor:
         """(B, A) values of the actions, ``MASKED`` where illegal."""
@@ -55,15 +51,11 @@ class DQNModule(TorchRLModule, QNetAPI, TargetNetworkAPI):
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         with torch.no_grad():
-            if self._munchausen:
-                q_next, extra = None, {QF_TARGET: self.values(self.target_network, batch[Columns.OBS])}
-            else:
-                q_next, extra = self.values(self.network, batch[Columns.NEXT_OBS]), {}
+            q_next = self.values(self.network, batch[Columns.NEXT_OBS])
         return {
             QF_PREDS: self.values(self.network, batch[Columns.OBS]),
             QF_NEXT_PREDS: q_next,
             **self.forward_target(batch),
-            **extra,
         }
 
     def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Any]:
