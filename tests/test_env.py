@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from rl_sched.cluster import ClusterSpec
 from rl_sched.config import EnvConfig, GuideConfig
 from rl_sched.envs import LOOKAHEADS, registration
 from rl_sched.envs.single import SchedulingEnv
@@ -20,7 +21,9 @@ from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.evaluation.tuning import RulePlayer
 from rl_sched.policies import POLICIES
 from rl_sched.scenarios import SCENARIOS
+from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import simulate
+from rl_sched.workload import Workload
 
 GUIDE = GuideConfig(policy="min_min", params={"alpha": 1.25, "theta": 1.2, "depth": 4})
 
@@ -191,10 +194,11 @@ def test_a_potential_needs_the_reward_that_it_continues() -> None:
     SchedulingVectorEnv("ppo-jobs", EnvConfig(reward="ppo-jobs", guide=GuideConfig(policy="min_min", potential=False)))
 
 
-def test_missing_data_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["philly", "philly-mixed", "openb", "google", "gavel"])
+def test_missing_data_are_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
     with pytest.raises(ConfigError, match="RL_SCHED_TRACES"):
-        SchedulingVectorEnv("philly")
+        SchedulingVectorEnv(name)
 
 
 def test_held_environments_cost_no_rollouts_and_pay_nothing() -> None:
@@ -280,3 +284,71 @@ def test_the_reward_of_lost_time_is_that_of_jct_up_to_a_constant() -> None:
         over |= done
     with pytest.raises(ConfigError, match="env.discount_s discounts the reward 'jct' only; the reward is 'lost'"):
         SchedulingVectorEnv("default", EnvConfig(reward="lost", discount_s=60.0))
+
+
+def test_the_reward_of_drl_het_is_its_formula() -> None:
+    """Every step's reward, from the times of the finished run alone."""
+    plain = SCENARIOS.create("default")
+    levels = np.array([0.5, 1.0, 2.5, 5.0])
+
+    def make(seed: int) -> Workload:
+        workload = plain.make(seed)
+        return replace(workload, priority=levels[np.random.default_rng(seed).integers(0, 4, len(workload))])
+
+    env = SchedulingVectorEnv(replace(plain, make=make), EnvConfig(reward="drl-het"), 1, seeds=[2_000_000])
+    rng = np.random.default_rng(0)
+    obs = env.reset_raw()
+    times, rewards, done = [env.snapshot().now_s], [], np.zeros(1, np.bool_)
+    while not done[0]:
+        obs, reward, done, _ = env.step_raw(random_legal(obs["action_mask"], rng))
+        times.append(env.snapshot().now_s)
+        rewards.append(float(reward[0]))
+    run = env.result()
+    begin, end = np.array(times[:-1])[:, None], np.array(times[1:])[:, None]
+
+    def overlap(since: np.ndarray, until: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        low = np.clip(since, begin, end)
+        return low, np.maximum(np.clip(until, begin, end), low)
+
+    low, high = overlap(run.submit_s, run.start_s)
+    ages = ((high - run.submit_s) ** 2 - (low - run.submit_s) ** 2).sum(axis=1) / 2
+    present = np.subtract(*overlap(run.submit_s, run.finish_s)[::-1]).sum(axis=1)
+    busy = (np.subtract(*overlap(run.start_s, run.finish_s)[::-1]) * run.num_gpus).sum(axis=1) / run.cluster.num_gpus
+    finished = (((run.finish_s > begin) & (run.finish_s <= end)) * run.priority).sum(axis=1)
+    expected = 50 * finished - (0.05 / 1000 * ages + 0.3 * present - 1.5 * busy)
+    np.testing.assert_allclose(rewards, expected, rtol=1e-5, atol=1e-4)
+    assert finished.sum() == run.priority.sum()
+
+
+def test_jobs_that_share_gpus_are_played_like_any_other() -> None:
+    """A guide sees what the rule sees, and more jobs than GPUs may run."""
+    shares = [1000, 250, 250, 500, 300, 300, 300, 1000, 700, 600]
+    gangs = np.where(np.arange(60) % 10 == 7, 3, 1)
+    workload = Workload.build(
+        np.arange(60) * 2.0, 20.0 + np.arange(60) % 17, gangs, gpu_milli=np.tile(shares, 6), priority=np.zeros(60)
+    )
+    world = replace(
+        SCENARIOS.create("ppo-jobs"), cluster=ClusterSpec.of(gpu=4), rules=Rules(window=20, debug=True), num_jobs=60,
+        make=lambda seed: workload, reward="jct", objective="mean_jct_s", maximize=False,
+    )  # fmt: skip
+    for name in ("min_min", "index"):
+        rule = POLICIES.create(name)
+        direct = simulate(rule, workload, world.cluster, world.rules)
+        assert RulePlayer(world, name, [1, 2]).scores(rule) == pytest.approx([direct.jct_s.mean()] * 2, rel=1e-12)
+    env = SchedulingVectorEnv(world, EnvConfig(), 1, seeds=[1], strict=True)
+    obs = env.reset_raw()
+    rng = np.random.default_rng(0)
+    most, done = 0, np.zeros(1, np.bool_)
+    while not done[0]:
+        obs, _, done, _ = env.step_raw(random_legal(obs["action_mask"], rng))
+        snapshot = env.snapshot()
+        n = len(snapshot.job)
+        most = max(most, snapshot.num_running)
+        rows = obs["jobs"][0, :n]
+        np.testing.assert_allclose(
+            rows[:, 1], np.log(snapshot.num_gpus * snapshot.gpu_milli / 1000) / np.log(4), atol=1e-6
+        )
+        free_s = np.sort(snapshot.remaining_s)[snapshot.num_gpus - 1]
+        wait_s = np.where(snapshot.feasible[:, 0], 0.0, free_s)
+        np.testing.assert_allclose(rows[:, 7], wait_s / (wait_s + world.time_scale_s), atol=1e-6)
+    assert most > 4

@@ -71,6 +71,8 @@ CHANGES = [
     ("head", "waiting_work", (), 1.0),
     ("head", "running_work", (), -1.0),
     ("head", "done_work", (), 1.0),
+    ("head", "done_priority", (), 1.0),
+    ("head", "waiting_age_s", (), 1.0),
     ("head", "num_arrived", (), 1),
     ("head", "num_waiting", (), -1),
     ("head", "num_running", (), 1),

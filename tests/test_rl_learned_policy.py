@@ -84,9 +84,25 @@ def test_validation_is_the_evaluation_of_val_seeds(run: TrainResult) -> None:
     assert np.mean([row["mean_jct_s"] for row in rows]) == pytest.approx(run.best_val, nan_ok=True)
 
 
-def test_scenario_with_other_types_is_refused(run: TrainResult) -> None:
-    with pytest.raises(CheckpointError, match="trained with job_features = .* and the scenario 'ppo-jobs' has"):
-        LearnedPolicy.load(run.checkpoint).play_episodes("ppo-jobs", [2_000_001])
+def test_a_cluster_with_fewer_types_can_be_played(run: TrainResult) -> None:
+    ((result, row),) = LearnedPolicy.load(run.checkpoint).play_episodes("ppo-jobs", [2_000_001])
+    assert row["illegal"] == 0 and result.gpu_type.max() == 0
+
+
+def test_more_types_than_there_is_room_for_are_refused(tmp_path: Path) -> None:
+    one_type = train(dataclasses.replace(EXPERIMENT, scenario="ppo-jobs"), tmp_path)
+    with pytest.raises(CheckpointError, match="trained with job_features = .* and the scenario 'default' needs"):
+        LearnedPolicy.load(one_type.last).play_episodes("default", [2_000_001])
+
+
+def test_one_policy_of_two_scenarios(tmp_path: Path) -> None:
+    """Trained on both at once, it plays each of them, and any other with no more types."""
+    both = dataclasses.replace(EXPERIMENT, scenario="default + default mtbf_s:3600")
+    result = train(both, tmp_path)
+    policy = LearnedPolicy.load(result.checkpoint)
+    for name in ("default", "default mtbf_s:3600", "ppo-jobs"):
+        ((_, row),) = policy.play_episodes(name, [2_000_001])
+        assert row["illegal"] == 0
 
 
 def test_weights_of_another_network_are_refused(run: TrainResult, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rl_sched.cluster import ClusterSpec
 from rl_sched.config import EnvConfig
 from rl_sched.envs.actions import encode
 from rl_sched.envs.vector import SchedulingVectorEnv
@@ -14,7 +16,11 @@ from rl_sched.errors import ConfigError
 from rl_sched.evaluation.tuning import RulePlayer, tune
 from rl_sched.policies import POLICIES
 from rl_sched.scenarios import SCENARIOS
+from rl_sched.scenarios.base import SeedRanges
+from rl_sched.scenarios.gavel import end_to_end
+from rl_sched.scenarios.slices import Periods, sliced
 from rl_sched.sim.simulator import simulate
+from rl_sched.workload import Workload
 
 
 @pytest.mark.parametrize("name", list(SCENARIOS))
@@ -30,6 +36,105 @@ def test_seed_ranges_are_disjoint_and_workloads_repeat(name: str) -> None:
         assert len(workload) == scenario.num_jobs
         assert workload.content_hash() == scenario.workload(part[0]).content_hash()
         workload.duration_on(scenario.cluster)
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_rules_run_to_the_end(name: str) -> None:
+    scenario = SCENARIOS.create(name)
+    if scenario.available():
+        pytest.skip(str(scenario.available()))
+    for rule in ("sjf_backfill", "min_min"):
+        run = simulate(
+            POLICIES.create(rule), scenario.workload(scenario.seeds.val[0]), scenario.cluster, scenario.rules
+        )
+        assert scenario.rules.horizon_factor or run.num_unfinished == 0
+        done = ~np.isnan(run.finish_s)
+        assert (run.jct_s[done] > 0).all() and (run.waited_s[done] >= 0).all()
+
+
+#: Offered load, each job counted on its fastest type.
+LOADS = {
+    "poisson": 0.95, "heavy-tail": 0.9, "philly": 1.1, "philly-mixed": 1.0, "openb": 1.3, "google": 1.1, "gavel": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_stated_loads(name: str) -> None:
+    scenario = SCENARIOS.create(name)
+    if scenario.available():
+        pytest.skip(str(scenario.available()))
+    for part in scenario.seeds:
+        assert scenario.workload(part[-1]).offered_load(scenario.cluster) == pytest.approx(LOADS[name], rel=1e-3)
+
+
+def test_the_load_of_drl_het_counts_what_jobs_take() -> None:
+    scenario = SCENARIOS.create("drl-het")
+    taken = []
+    for seed in scenario.seeds.val[:40]:
+        workload = scenario.workload(seed)
+        run = simulate(POLICIES.create("sjf_backfill"), workload, scenario.cluster, scenario.rules)
+        taken.append(run.busy_gpu_s / (scenario.cluster.num_gpus * np.ptp(workload.submit_s)))
+        times = workload.duration_on(scenario.cluster)
+        assert (times.max(axis=1) / times.min(axis=1)).max() > 10  # the type of GPU matters
+    assert np.mean(taken) == pytest.approx(0.97, abs=0.06)
+
+
+#: Content of a first, a middle and a last workload, from before other scenarios were made of slices too.
+PHILLY = {0: "65cb1716c821f311", 2291: "e75369a8d82be4c6", 7828: "822df1ee24729ea9"}
+
+
+def test_the_workloads_of_philly_are_known(traces_dir: Path) -> None:
+    scenario = SCENARIOS.create("philly")
+    assert scenario.seeds == (range(0, 1292), range(1491, 3229, 200), range(3428, 7831, 200))
+    assert {seed: scenario.workload(seed).content_hash() for seed in PHILLY} == PHILLY
+
+
+def test_slices_that_judge_are_disjoint_and_later() -> None:
+    n = 47
+    log = Workload.build(np.arange(n) * 10.0, np.full(n, 5.0), np.ones(n), user=np.arange(n))  # the user names the row
+    cluster = ClusterSpec.of(gpu=2)
+    scenario = sliced(
+        "toy", cluster, lambda: Periods.last(log, 12, 12), None,
+        num_jobs=4, load=0.7, window=3, time_scale_s=1.0, lookahead_s=1.0, tuned={},
+    )  # fmt: skip
+    rows = {name: [scenario.workload(s).user.tolist() for s in scenario.seeds.of(name)] for name in SeedRanges._fields}
+    assert rows["train"] == [[first, first + 1, first + 2, first + 3] for first in range(20)]
+    assert sum(rows["val"] + rows["report"], []) == list(range(23, 47))
+    assert all(
+        scenario.workload(s).offered_load(cluster) == pytest.approx(0.7) for part in scenario.seeds for s in part
+    )
+
+
+def test_a_missing_log_leaves_a_scenario_without_seeds() -> None:
+    def periods() -> Periods:
+        raise AssertionError("nothing is there to be read")
+
+    scenario = sliced(
+        "toy", ClusterSpec.of(gpu=2), periods, "The log is not here.",
+        num_jobs=4, load=0.7, window=3, time_scale_s=1.0, lookahead_s=1.0, tuned={},
+    )  # fmt: skip
+    assert scenario.available() == "The log is not here." and not any(scenario.seeds)
+    with pytest.raises(ConfigError, match="The log is not here"):
+        scenario.workload(0)
+
+
+def test_logs_laid_end_to_end_keep_their_classes() -> None:
+    one = Workload.build([0, 4], [1, 2], [1, 2], job_class=[0, 1], speed=[[1.0, 0.5], [1.0, 0.2]], gpu_types=("a", "b"))
+    other = Workload.build([0, 3], [5, 6], [1, 1], job_class=[0, 0], speed=[[1.0, 0.7]], gpu_types=("a", "b"))
+    both = end_to_end([one, other])
+    assert both.submit_s.tolist() == [0, 4, 4, 7] and both.duration_s.tolist() == [1, 2, 5, 6]
+    assert both.speed is not None and both.speed[both.job_class][:, 1].tolist() == [0.5, 0.2, 0.7, 0.7]
+
+
+def test_the_page_of_scenarios_is_true(repository: Path) -> None:
+    page = (repository / "docs" / "scenarios.md").read_text().split("## Scores")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("`") for row in rows] == list(SCENARIOS)
+    for row in rows:
+        scenario = SCENARIOS.create(row[0].strip("`"))
+        assert row[2] == scenario.cluster.describe().replace(" x ", " ")
+        assert (row[3], row[5]) == (str(scenario.num_jobs), str(scenario.window))
+        assert scenario.missing or row[6] == " / ".join(f"{len(part):,}" for part in scenario.seeds)
 
 
 # Mean JCT in seconds over 1,000 episodes, as earlier prototypes measured them. Strict FIFO is left out: see

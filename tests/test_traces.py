@@ -16,6 +16,7 @@ from rl_sched.errors import ConfigError, TraceError, WorkloadError
 from rl_sched.testing.traces import TraceConformance, check_invariants
 from rl_sched.traces import TRACES, Trace
 from rl_sched.traces.csv_file import CsvTrace
+from rl_sched.traces.drl_het_jobs import DrlHetJobs
 from rl_sched.traces.log import TRACES_VARIABLE
 from rl_sched.traces.philly import DEFAULT_FILE, PhillyTrace
 from rl_sched.traces.ppo_jobs import PpoJobsTrace
@@ -186,6 +187,43 @@ def test_synthetic_holds_for_any_parameters(
     assert len(w) == num_jobs
     assert w.duration_s.min() >= trace.min_duration_s and w.duration_s.max() <= trace.max_duration_s
     assert set(w.num_gpus) <= set(trace.gang_sizes)
+
+
+# --- drl-het-jobs ------------------------------------------------------------------------------------------------
+
+
+def test_drl_het_jobs_follow_the_laws_of_that_system() -> None:
+    jobs = DrlHetJobs(num_jobs=20_000).load(3)
+    gaps = np.diff(jobs.submit_s)
+    assert gaps.mean() == pytest.approx(240, rel=0.03) and gaps.std() == pytest.approx(240, rel=0.04)
+    assert (jobs.duration_s == 1).mean() == pytest.approx(0.115, abs=0.01)  # N(3000, 2500) below 1 s
+    assert np.median(jobs.duration_s) == pytest.approx(3000, rel=0.02)
+    assert np.bincount(jobs.num_gpus)[1:] == pytest.approx(np.full(8, 2500), rel=0.08)
+    levels, counts = np.unique(jobs.priority, return_counts=True)
+    assert levels.tolist() == [0.5, 1, 2.5, 5] and counts == pytest.approx(np.full(4, 5000), rel=0.05)
+    assert set(jobs.user) == {0, 1, 2}
+
+
+def test_classes_of_drl_het_jobs_run_from_bound_by_memory_to_bound_by_arithmetic() -> None:
+    jobs = DrlHetJobs(num_jobs=5).load(0)
+    assert jobs.gpu_types == ("a100", "v100", "t4", "rtx4090")
+    assert jobs.speed is not None
+    assert jobs.speed[0].tolist() == [1, 1, 1, 1]
+    assert jobs.speed[3] == pytest.approx([1, 15.7 / 19.5, 8.1 / 19.5, 82.6 / 19.5], abs=1e-6)
+    assert jobs.speed[1] == pytest.approx(jobs.speed[3] ** (1 / 3), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"gpu_types": ("a100", "t5")}, "unknown GPU type 't5'"),
+        ({"mean_gap_s": 0.0}, "mean_gap_s is out of range"),
+        ({"betas": ()}, "betas is out of range"),
+    ],
+)
+def test_drl_het_jobs_refuse_nonsense(params: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TRACES.create("drl-het-jobs", **params)
 
 
 # --- ppo-jobs ----------------------------------------------------------------------------------------------------

@@ -18,5 +18,6 @@ REWARDS = Registry(
         "jct": "rl_sched.envs.rewards:jct",
         "lost": "rl_sched.envs.rewards:lost",
         "ppo-jobs": "rl_sched.envs.rewards:ppo_jobs",
+        "drl-het": "rl_sched.envs.rewards:drl_het",
     },
 )

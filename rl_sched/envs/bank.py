@@ -31,7 +31,7 @@ class Bank:
         self.scenario = scenario
         largest = int(scenario.cluster.pool_gpus.max())
         jobs = scenario.num_jobs
-        self.sizes = Sizes(jobs, jobs, jobs * largest, min(jobs, scenario.cluster.num_gpus))
+        self.sizes = Sizes(jobs, jobs, jobs * largest, jobs)  # where GPUs are shared, all jobs may run at one time
         self._stage = State(scenario.cluster, scenario.rules, 1, self.sizes)
         if scenario.rules.max_steps is None:
             self._stage.views.head["max_steps"] = MAX_DECISIONS_PER_JOB * jobs
@@ -59,7 +59,7 @@ class Bank:
             load(self._stage, 0, workload, dur, table, klass)
             seen = dur * visible_factors(workload, scenario.rules)[:, None]
             static = static_features(
-                workload.num_gpus, workload.priority, seen, scenario.cluster.pool_gpus, scenario.time_scale_s
+                workload.gpu_demand, workload.priority, seen, scenario.cluster.pool_gpus, scenario.time_scale_s
             )
             self._loaded[key] = Loaded(workload, self._stage.raw[0].copy(), static)
         return self._loaded[key]

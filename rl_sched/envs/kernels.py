@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rl_sched.envs.observation import enter_window, write_advice, write_globals, write_jobs, write_remaining
-from rl_sched.envs.window import Shown, fill_look, look_again, occupy, remove
+from rl_sched.envs.window import Shown, fill_look, follows, look_again, occupy, remove
 from rl_sched.policies.rule_kernels import Look, choose, play
 from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
@@ -25,7 +25,10 @@ STEP = np.dtype(
         ("job_seconds", "f8"),  # increase of the integral of jobs in the system
         ("cost_s", "f8"),  # the same discounted by elapsed time, where the environment discounts
         ("lost_s", "f8"),  # time that jobs waited, and what the started one takes longer than on its fastest type
+        ("age_s2", "f8"),  # increase of the integral of the ages (time since submission) of the waiting jobs
+        ("busy_gpu_s", "f8"),  # increase of the integral of busy GPUs
         ("done_work", "f8"),  # GPU-seconds (fastest type) of the jobs that finished
+        ("done_priority", "f8"),  # sum of the priorities of these jobs
         ("waited", "?"),  # no job was started
         ("could_start", "?"),  # some job could have been started
         ("illegal", "?"),
@@ -71,10 +74,11 @@ def _act(s, e, action, shown, out_jobs, step, episode):
     episode.illegal += bad
     episode.waits += step.waited and step.could_start
     now, job_seconds, done_work = s.head[e].now, s.head[e].job_seconds, s.head[e].done_work
+    age_s2, busy_gpu_s, done_priority = s.head[e].age_s2, s.head[e].busy_gpu_s, s.head[e].done_priority
     lost = -s.head[e].waiting_seconds
     if chosen >= 0:
         lost += s.dur[e, chosen, kind] - fastest_s(s, e, chosen)
-    if chosen >= 0 and s.head[e].plain == 1:
+    if chosen >= 0 and follows(s, e):
         occupy(s, e, shown, chosen, kind)
         remove(e, shown, out_jobs, slot)
     decide(s, e, chosen, kind)
@@ -82,7 +86,10 @@ def _act(s, e, action, shown, out_jobs, step, episode):
     step.job_seconds = s.head[e].job_seconds - job_seconds
     step.cost_s = s.head[e].discounted_s if s.head[e].discount_s > 0.0 else step.job_seconds
     step.lost_s = lost + s.head[e].waiting_seconds
+    step.age_s2 = s.head[e].age_s2 - age_s2
+    step.busy_gpu_s = s.head[e].busy_gpu_s - busy_gpu_s
     step.done_work = s.head[e].done_work - done_work
+    step.done_priority = s.head[e].done_priority - done_priority
 
 
 @helper
@@ -92,7 +99,10 @@ def _rest(step):
     step.job_seconds = 0.0
     step.cost_s = 0.0
     step.lost_s = 0.0
+    step.age_s2 = 0.0
+    step.busy_gpu_s = 0.0
     step.done_work = 0.0
+    step.done_priority = 0.0
     step.waited = False
     step.could_start = False
     step.illegal = False
@@ -142,7 +152,7 @@ def step_all(
             h = s.head[e]
             episode.mean_jct_s = h.job_seconds / h.num_jobs if step.terminated else np.nan
             episode.num_unfinished = h.num_jobs - h.num_done
-        if s.head[e].plain == 0:
+        if not follows(s, e):
             look_again(s, e, shown)
         enter_window(s, e, shown, out_jobs, static)
         any_fits = mark_fits(s, e)

@@ -24,7 +24,7 @@ NUM_STATIC = 3  # gang, work, priority come from the workload and are computed o
 #: feature ``JOB_GUIDE`` per type.
 JOB_FEATURES = (
     "exists: 1",
-    "gang: log(gang) / log(GPUs of the largest type)",
+    "gang: log(gang, or share of a GPU) / log(GPUs of the largest type)",
     "work: log(GPU-seconds on the fastest type / scale) / 4",
     "waited: t / (t + 2 scale)",
     "fits now on some type: 0 or 1",
@@ -105,14 +105,22 @@ def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig) -> Ob
 
 
 def static_features(
-    gang: np.ndarray, priority: np.ndarray, dur: np.ndarray, type_gpus: np.ndarray, time_scale_s: float
+    gpus: np.ndarray, priority: np.ndarray, dur: np.ndarray, type_gpus: np.ndarray, time_scale_s: float
 ) -> np.ndarray:
-    """Features that never change: (n, 3 + T) float32 = gang, work, priority, run time per type."""
+    """Features that never change: (n, 3 + T) float32 = gang, work, priority, run time per type.
+
+    Args:
+        gpus: (n,) GPUs that each job keeps busy; below 1 for a share.
+        priority: (n,).
+        dur: (n, T) seconds, inf = impossible.
+        type_gpus: (T,) GPUs of each type.
+        time_scale_s: Seconds.
+    """
     fastest = dur.min(axis=1)
     largest = max(int(type_gpus.max()), 2)
-    out = np.empty((len(gang), NUM_STATIC + dur.shape[1]), np.float32)
-    out[:, 0] = np.log(gang) / np.log(largest)
-    out[:, 1] = 0.25 * np.log(fastest * gang / time_scale_s)
+    out = np.empty((len(gpus), NUM_STATIC + dur.shape[1]), np.float32)
+    out[:, 0] = np.log(gpus) / np.log(largest)
+    out[:, 1] = 0.25 * np.log(fastest * gpus / time_scale_s)
     out[:, 2] = priority / (1.0 + np.abs(priority))
     with np.errstate(divide="ignore"):
         out[:, NUM_STATIC:] = 0.25 * np.log(dur / time_scale_s)
@@ -178,14 +186,22 @@ def enter_window(s, e, shown, jobs, static):
 
 
 @helper
-def _write_finish(s, e, shown, jobs, i, gang, column, scale):
+def _wait_s(s, e, shown, t, klass):
+    """Seconds until a job of this class could start on type ``t``; a share may fit although no GPU is idle."""
+    if klass.fits >> np.uint64(t) & np.uint64(1):
+        return 0.0
+    return free_after(s, e, shown, t, klass.gang)
+
+
+@helper
+def _write_finish(s, e, shown, jobs, i, klass, column, scale):
     """Writes the features of finish times of row ``i``, from ``column`` on."""
     num_types = len(shown.kinds)
     best = np.inf
     for t in range(num_types):
-        best = min(best, free_after(s, e, shown, t, gang) + shown.duration[e, i, t])
+        best = min(best, _wait_s(s, e, shown, t, klass) + shown.duration[e, i, t])
     for t in range(num_types):
-        wait = free_after(s, e, shown, t, gang)
+        wait = _wait_s(s, e, shown, t, klass)
         finish = wait + shown.duration[e, i, t]
         k = column + 3 * t
         if finish < np.inf:
@@ -227,7 +243,7 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, scale, previous)
         for t in range(num_types):
             mask[e, 1 + i * num_types + t] = (types >> np.uint64(t)) & np.uint64(1)
         if finish_times:
-            _write_finish(s, e, shown, jobs, i, klass.gang, base, scale)
+            _write_finish(s, e, shown, jobs, i, klass, base, scale)
     for i in range(n, previous):
         for k in range(jobs.shape[2]):
             jobs[e, i, k] = 0.0

@@ -9,6 +9,11 @@ import numpy as np
 # Constants of the ppo-jobs reward.
 _NOOP_SCALE = 0.05
 _MAX_HORIZONS = 10.0
+# Constants of the drl-het reward.
+_FINISHED = 50.0  # per unit of priority
+_AGE_PER_S = 0.05 / 1000.0  # per second of a waiting job's age, each second
+_IN_SYSTEM = 0.3  # per job, each second
+_BUSY = 1.5  # for all GPUs busy, each second
 
 
 class Steps(NamedTuple):
@@ -60,3 +65,16 @@ def ppo_jobs(steps: Steps) -> np.ndarray:
     not_arrived = total - after["done_work"] - after["waiting_work"] - after["running_work"]
     missed = np.where(step["truncated"], (open_work + not_arrived) / total, 0.0)
     return progress - pressure - idle + early - missed
+
+
+def drl_het(steps: Steps) -> np.ndarray:
+    """The reward of the drl-het system, which pays once a second, in continuous time.
+
+    50 x the priorities of the jobs that finished, minus the integral over the step of 0.05 / 1000 x the ages (time
+    since submission, s) of all waiting jobs + 0.3 x jobs in the system - 1.5 x share of busy GPUs. The integrals are
+    exact. That system's fine for choosing a slot beyond the queue is left out: the mask forbids it.
+    """
+    step = steps.step
+    busy_s = step["busy_gpu_s"] / steps.remaining.shape[1]
+    cost = _AGE_PER_S * step["age_s2"] + _IN_SYSTEM * step["job_seconds"] - _BUSY * busy_s
+    return _FINISHED * step["done_priority"] - cost

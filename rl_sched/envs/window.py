@@ -39,6 +39,12 @@ def new_shown(num_envs: int, window: int, num_types: int, num_gpus: int) -> Show
 
 
 @helper
+def follows(s, e):
+    """Are rows and ends kept up job by job? Not where jobs stop early, come back, or share GPUs: see ``look_again``."""
+    return s.head[e].plain == 1 and s.head[e].shared == 0
+
+
+@helper
 def occupy(s, e, shown, job, t):
     """Notes the end of a job that is about to start on type ``t``.
 
@@ -59,7 +65,8 @@ def occupy(s, e, shown, job, t):
 def look_again(s, e, shown):
     """Forgets all rows and reads the ends of running jobs anew.
 
-    For worlds that are not plain (``sim.record``): there jobs also leave their GPUs early and come back to the queue.
+    For worlds that are not plain (``sim.record``), where jobs also leave their GPUs early and come back to the queue,
+    and for shared GPUs, of which a job takes no whole one.
     """
     shown.used[e] = 0
     for t in range(s.types.shape[1]):

@@ -44,6 +44,8 @@ def move_clock(s, e, time):
     active = head.num_waiting + head.num_running
     head.job_seconds += dt * active
     head.waiting_seconds += dt * head.num_waiting
+    head.age_s2 += dt * (head.waiting_age_s + 0.5 * dt * head.num_waiting)
+    head.waiting_age_s += dt * head.num_waiting
     if head.discount_s > 0.0:
         weight = np.exp((head.decided_s - head.now) / head.discount_s)
         head.discounted_s -= active * weight * head.discount_s * np.expm1(-dt / head.discount_s)

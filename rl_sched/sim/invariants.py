@@ -202,6 +202,14 @@ def _check_integrals(look: _Look) -> None:
     _, waiting, running, done = look.by_state
     for name, rows in (("waiting_work", waiting), ("running_work", running), ("done_work", done)):
         must(look.close(head[name], jobs["work"][rows].sum()), f"{name} is {head[name]}, not the sum over its jobs")
+    must(
+        look.close(head["done_priority"], jobs["priority"][done].sum()),
+        f"done_priority is {head['done_priority']}, not the sum over the jobs that are done",
+    )
+    must(
+        look.close(head["waiting_age_s"], (head["now"] - jobs["submit_s"])[waiting].sum()),
+        f"waiting_age_s is {head['waiting_age_s']}, not the time since the waiting jobs were submitted",
+    )
     arrived = np.concatenate([waiting, running, done])
     end_s = np.where(jobs["state"] == DONE, jobs["finish_s"], head["now"])
     must(

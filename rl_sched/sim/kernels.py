@@ -137,6 +137,8 @@ def _reset(s, e):
     head.now = 0.0
     head.job_seconds = 0.0
     head.waiting_seconds = 0.0
+    head.waiting_age_s = 0.0
+    head.age_s2 = 0.0
     head.decided_s = 0.0
     head.discounted_s = 0.0
     head.busy_gpu_s = 0.0
@@ -144,6 +146,7 @@ def _reset(s, e):
     head.waiting_work = 0.0
     head.running_work = 0.0
     head.done_work = 0.0
+    head.done_priority = 0.0
     head.num_arrived = 0
     head.num_waiting = 0
     head.num_running = 0

@@ -131,6 +131,7 @@ def load(state: State, e: int, workload: Workload, dur: np.ndarray, table: Class
     jobs["gang"][:n] = workload.num_gpus
     jobs["klass"][:n] = klass
     jobs["work"][:n] = dur.min(axis=1) * workload.gpu_demand
+    jobs["priority"][:n] = workload.priority
     jobs["alloc"][:n] = np.cumsum(workload.num_gpus) - workload.num_gpus
     v.dur[e, :n] = dur
     # Nothing reads these before a job has arrived or started, but touching their pages now keeps it out of the run.
@@ -148,6 +149,7 @@ def load(state: State, e: int, workload: Workload, dur: np.ndarray, table: Class
     head["num_jobs"] = n
     head["num_classes"] = len(table.gang)
     head["logging"] = state.sizes.log > 0
+    head["shared"] = (table.milli < WHOLE_GPU).any()
     head["total_work"] = float(jobs["work"][:n].sum())
     head["horizon_s"] = np.inf
     if rules.horizon_factor is not None:

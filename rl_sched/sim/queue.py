@@ -35,6 +35,7 @@ def _append(s, e, job):
     head.last_waiting = job
     head.num_waiting += 1
     head.waiting_work += j.work
+    head.waiting_age_s += head.now - j.submit_s
     if head.window_len < head.window:
         _admit_next(s, e)
 
@@ -85,6 +86,7 @@ def leave(s, e, job):
     head.num_waiting -= 1
     head.window_len -= 1
     head.waiting_work -= j.work
+    head.waiting_age_s -= head.now - j.submit_s
     head.running_work += j.work
     s.classes[e, j.klass].waiting -= 1
     if head.num_waiting > head.window_len:

@@ -27,11 +27,14 @@ HEAD = np.dtype(
         ("now", "f8"),  # s
         ("job_seconds", "f8"),  # integral of jobs in the system over time since the reset, s
         ("waiting_seconds", "f8"),  # ... of waiting jobs alone
+        ("waiting_age_s", "f8"),  # sum over the waiting jobs of the time since their submission
+        ("age_s2", "f8"),  # its integral over time since the reset, s^2
         ("busy_gpu_s", "f8"),  # integral of busy GPUs over time since the reset, s
         ("busy", "f8"),  # busy GPUs, a shared one counted by the share in use
         ("waiting_work", "f8"),  # GPU-seconds (fastest type) of arrived jobs that neither run nor are done
         ("running_work", "f8"),  # ... of jobs that run
         ("done_work", "f8"),  # GPU-seconds (fastest type) of finished jobs
+        ("done_priority", "f8"),  # sum of the priorities of finished jobs
         ("total_work", "f8"),  # GPU-seconds (fastest type) of all jobs
         ("horizon_s", "f8"),  # the episode is cut here; inf = never
         ("num_jobs", "i4"),
@@ -52,6 +55,7 @@ HEAD = np.dtype(
         ("heapq_ties", "i4"),
         ("max_node", "i4"),  # most GPUs of any node
         ("num_classes", "i4"),
+        ("shared", "i4"),  # 1: some job needs a share of a GPU only
         ("plain", "i4"),  # 1: the fields below play no part
         ("preemptive", "i4"),
         ("num_queued", "i4"),  # entries into the queue so far: arrivals, preempted and killed jobs
@@ -90,6 +94,7 @@ JOB = np.dtype(
         ("start_s", "f8"),  # first start; nan before
         ("finish_s", "f8"),  # planned when it was last started; nan before and after a preemption
         ("work", "f8"),  # GPU-seconds on the fastest type
+        ("priority", "f8"),
         ("gang", "i4"),
         ("klass", "i4"),
         ("next", "i4"),  # neighbour behind it in the queue

@@ -117,6 +117,7 @@ def finish(s, e, job):
     j.state = DONE
     head.num_done += 1
     head.done_work += j.work
+    head.done_priority += j.priority
     note(s, e, FINISH, job, 0)
 
 

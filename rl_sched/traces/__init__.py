@@ -13,6 +13,7 @@ TRACES = Registry(
         # Generators.
         "synthetic": "rl_sched.traces.synthetic:SyntheticTrace",
         "ppo-jobs": "rl_sched.traces.ppo_jobs:PpoJobsTrace",
+        "drl-het-jobs": "rl_sched.traces.drl_het_jobs:DrlHetJobs",
         # Logs of real clusters, and files of jobs; these have ``audit()`` as well.
         "csv": "rl_sched.traces.csv_file:CsvTrace",
         "philly": "rl_sched.traces.philly:PhillyTrace",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -112,12 +112,14 @@ def _task_events(paths: tuple[str, ...]) -> Tasks:
 
 def _whole(tables: list[Table], column: str) -> np.ndarray:
     """One column of all parts, (m,) int64."""
-    return np.concatenate([np.array(t.column(column, whole, "a whole number >= 0"), dtype=np.int64) for t in tables])
+    parse = cache(whole)  # a cell's text is found many times
+    return np.concatenate([np.array(t.column(column, parse, "a whole number >= 0"), dtype=np.int64) for t in tables])
 
 
 def _kinds(tables: list[Table]) -> np.ndarray:
     rule = f"one of 0..{len(KINDS) - 1} ({', '.join(KINDS)})"
-    return np.concatenate([np.array(t.column("event_type", _kind, rule), dtype=np.int64) for t in tables])
+    parse = cache(_kind)
+    return np.concatenate([np.array(t.column("event_type", parse, rule), dtype=np.int64) for t in tables])
 
 
 def _kind(text: str) -> int:

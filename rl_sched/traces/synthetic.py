@@ -14,7 +14,7 @@ from rl_sched.workload import Workload
 _TICKS_PER_S = 1e6
 
 
-def _to_ticks(seconds: np.ndarray) -> np.ndarray:
+def to_ticks(seconds: np.ndarray) -> np.ndarray:
     """Rounds to whole microseconds.
 
     Mathematics libraries differ in the last bit of exp, log and power from machine to machine; after rounding to a
@@ -103,12 +103,12 @@ class SyntheticTrace:
         priority = _choose(rng, self.priorities, self.priority_probs, n)
         if self.gang_duration_corr:
             duration, gang = _coupled(rng, duration, gang, self.gang_duration_corr)
-        duration = _to_ticks(duration)
+        duration = to_ticks(duration)
         submit = ARRIVALS[self.arrivals](self, rng)
         if self.offered_load is not None:
             submit = submit * self._stretch(submit, float((duration * gang).sum()))
         return Workload.build(
-            _to_ticks(submit),
+            to_ticks(submit),
             duration,
             gang,
             job_class=None if speed is None else np.arange(n),
