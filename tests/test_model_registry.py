@@ -37,6 +37,12 @@ EXPERIMENT = ExperimentConfig(network=NetworkConfig(hidden=8), train=TrainConfig
 FEW = ["--episodes", "2", "--policies", "fifo_backfill,sjf_backfill", "--json"]
 
 
+@pytest.fixture(autouse=True)
+def without_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios of real logs are not available: reading the logs takes seconds."""
+    monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Store:
     """One store for all tests of this file; each has models of its own."""
@@ -282,8 +288,7 @@ def test_a_sweep_registers_its_winners(store: Store, tmp_path: Path) -> None:
     assert version.run_id == run and version.aliases == ("champion",)
 
 
-def test_list_shows_what_there_is(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
+def test_list_shows_what_there_is(store: Store, tmp_path: Path) -> None:
     untrained(tmp_path / "checkpoints" / "a" / "best", score=123.4)
     untrained(tmp_path / "checkpoints" / "b" / "last", score=None)
     (tmp_path / "checkpoints" / "c" / "best").mkdir(parents=True)
