@@ -37,6 +37,12 @@ EXPERIMENT = ExperimentConfig(network=NetworkConfig(hidden=8), train=TrainConfig
 FEW = ["--episodes", "2", "--policies", "fifo_backfill,sjf_backfill", "--json"]
 
 
+@pytest.fixture(autouse=True)
+def without_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios of real logs are not available: reading the logs takes seconds."""
+    monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Store:
     """One store for all tests of this file; each has models of its own."""
@@ -101,7 +107,10 @@ def test_files_are_registered_once_and_stay_what_they_were(store: Store, tmp_pat
     record_opening(folder, "default", 8)
     first = register(store, folder, "once")
     again = register(store, folder, "once")
-    assert first.version == again.version._replace(aliases=()) and "registered already" in again.sentence
+    assert (
+        first.version == again.version._replace(aliases=())
+        and "It was so before, and is models:/once@champion." in again.sentence
+    )
     kept = ModelRegistry(store).folder(again.version)
     assert sorted(f.name for f in kept.iterdir()) == sorted([*FILES, "report_openings.jsonl"])
     assert len(openings(kept)) == 1, "the count of REPORT openings travels with the policy"
@@ -235,18 +244,21 @@ def test_names_and_aliases() -> None:
 def test_files_that_are_elsewhere_are_fetched_once(store: Store, tmp_path: Path) -> None:
     folder = untrained(tmp_path / "best")
     client = connect(store.uri)
+    client.create_registered_model("fetched")
+    client.create_model_version("fetched", "runs:/nowhere/best")
+    with pytest.raises(RlSchedError, match="MLflow could not fetch the files of models:/fetched/1 .*nowhere"):
+        ModelRegistry(store).folder(ModelRegistry(store).find("models:/fetched/1"))
     run = client.create_run(client.create_experiment("fetch", artifact_location=(tmp_path / "runs").as_uri()))
     client.log_artifacts(run.info.run_id, str(folder), "best")
-    client.create_registered_model("fetched")
     client.create_model_version("fetched", f"runs:/{run.info.run_id}/best")
     registry = ModelRegistry(store)
-    got = registry.folder(registry.find("models:/fetched/1"))
+    got = registry.folder(registry.find("models:/fetched/2"))
     assert digest(got) == digest(folder) and got.is_relative_to(store.models)
     client.delete_run(run.info.run_id)
     shutil.rmtree(tmp_path / "runs")
-    assert registry.folder(registry.find("models:/fetched/1")) == got
+    assert registry.folder(registry.find("models:/fetched/2")) == got
     row = next(m for m in collect(store).models if m["name"] == "fetched")
-    assert row["model"] == "models:/fetched/1" and row["val_score"] is None and row["scenario"] is None
+    assert row["model"] == "models:/fetched/2" and row["val_score"] is None and row["scenario"] is None
 
 
 def test_versions_are_read_as_mlflow_shows_them(store: Store, tmp_path: Path) -> None:
@@ -276,8 +288,7 @@ def test_a_sweep_registers_its_winners(store: Store, tmp_path: Path) -> None:
     assert version.run_id == run and version.aliases == ("champion",)
 
 
-def test_list_shows_what_there_is(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RL_SCHED_TRACES", raising=False)
+def test_list_shows_what_there_is(store: Store, tmp_path: Path) -> None:
     untrained(tmp_path / "checkpoints" / "a" / "best", score=123.4)
     untrained(tmp_path / "checkpoints" / "b" / "last", score=None)
     (tmp_path / "checkpoints" / "c" / "best").mkdir(parents=True)

@@ -65,13 +65,15 @@ def collect(store: Store, checkpoints: Path = CHECKPOINTS) -> Catalogue:
 def _checkpoints(store: Store, folder: Path) -> Iterator[dict[str, Any]]:
     """The checkpoints of training runs and sweeps, newest first; what cannot be read is not one."""
     runs = [*folder.glob("*"), *store.sweeps.glob("*/cells/*/train")]
+    here = Path.cwd()
     found = [next((run / kind for kind in KINDS if (run / kind / "meta.json").is_file()), None) for run in runs]
     for one in sorted(filter(None, found), key=lambda f: -(f / "meta.json").stat().st_mtime):
         try:
             card = read_card(one)
         except CheckpointError:
             continue
-        yield {"checkpoint": str(one), **_known(card.tags())}
+        shown = one.relative_to(here) if one.is_relative_to(here) else one
+        yield {"checkpoint": str(shown), **_known(card.tags())}
 
 
 def _known(tags: Mapping[str, str]) -> dict[str, Any]:

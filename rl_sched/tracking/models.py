@@ -126,7 +126,7 @@ class ModelRegistry:
             if v.tags.get(DIGEST) == content:
                 return v
         self._store.ensure()
-        with self._mlflow() as client:
+        with self._mlflow(f"register a version of {name}") as client:
             if not own and not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             made = client.create_model_version(
@@ -140,7 +140,7 @@ class ModelRegistry:
         Raises:
             RlSchedError: MLflow cannot write to its store.
         """
-        with self._mlflow() as client:
+        with self._mlflow(f"move the alias {alias}") as client:
             client.set_registered_model_alias(version.name, alias, str(version.version))
 
     def _keep(self, folder: Path, target: Path, content: str) -> Path:
@@ -163,7 +163,7 @@ class ModelRegistry:
     def _fetch(self, version: Version) -> Path:
         target = self._store.models / ".fetched" / version.name / str(version.version)
         if not target.is_dir():
-            with self._mlflow():
+            with self._mlflow(f"fetch the files of {version.uri}"):
                 from mlflow.artifacts import download_artifacts
 
                 fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
@@ -175,15 +175,15 @@ class ModelRegistry:
         return target
 
     @contextlib.contextmanager
-    def _mlflow(self) -> Iterator[Any]:
-        """MLflow's client; whatever it raises becomes one sentence."""
+    def _mlflow(self, what: str) -> Iterator[Any]:
+        """MLflow's client to do ``what``; whatever it raises becomes one sentence."""
         try:
             if self._client is None:
                 self._client = connect(self._store.uri)
             yield self._client
         except Exception as error:  # of MLflow, SQLAlchemy, the file system, a remote store, ...
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise RlSchedError(f"MLflow cannot use its store {self._store.database}: {reason}") from error
+            raise RlSchedError(f"MLflow could not {what} (store {self._store.database}): {reason}") from error
 
 
 def check_name(name: str) -> str:

@@ -51,7 +51,7 @@ def register(store: Store, checkpoint: Path, name: str, alias: str = CHAMPION, r
     head = f"{version.uri} is {card.describe()}."
     holder = next((v for v in registry.versions() if v.name == name and alias in v.aliases), None)
     if holder is not None and holder.version == version.version:
-        return Registered(version, True, f"{head} It is registered already, and is {SCHEME}{name}@{alias}.")
+        return Registered(version, True, f"{head} It was so before, and is {SCHEME}{name}@{alias}.")
     if holder is not None and (reason := _objection(registry, holder, registry.folder(version), card)) is not None:
         return Registered(version, False, f"{head} {SCHEME}{name}@{alias} stays version {holder.version}: {reason}")
     registry.point(version, alias)
