@@ -14,7 +14,8 @@ import numpy as np
 
 from rl_sched.config import EnvConfig
 from rl_sched.envs.observation import NUM_PLAIN, ObsSpec, per_type_blocks, spec_of
-from rl_sched.envs.vector import Obs, SchedulingVectorEnv, empty_observation, space_of
+from rl_sched.envs.spaces import Obs, empty_observation, space_of
+from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import ConfigError
 
 

@@ -14,8 +14,9 @@ from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
-from rl_sched.envs.observation import BOUND, GLOBALS, ObsSpec, spec_of
+from rl_sched.envs.observation import GLOBALS, spec_of
 from rl_sched.envs.rewards import Steps
+from rl_sched.envs.spaces import Obs, columns_of, empty_observation, space_of
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.policies.rule_kernels import new_look
@@ -27,45 +28,10 @@ from rl_sched.sim.result import RunResult
 from rl_sched.sim.simulator import snapshot_of
 from rl_sched.sim.snapshot import Snapshot
 
-Obs = dict[str, np.ndarray]
 #: Rewards whose cost a guide's cost-to-go continues; they differ by a potential, so that the shaped reward is the same.
 SHAPED_REWARDS = ("jct", "lost")
 #: The reward that is discounted exactly within a step.
 DISCOUNTED_REWARD = "jct"
-
-
-def space_of(spec: ObsSpec) -> gym.spaces.Dict:
-    """The observation space of one environment of these shapes."""
-
-    def box(*shape: int) -> gym.spaces.Box:
-        return gym.spaces.Box(-BOUND, BOUND, shape, np.float32)
-
-    spaces: dict[str, gym.Space] = {
-        "jobs": box(spec.window, spec.job_features),
-        "gpus": box(spec.num_gpus, spec.gpu_features),
-        "globals": box(spec.global_features),
-        "action_mask": gym.spaces.Box(0, 1, (spec.num_actions,), np.int8),
-    }
-    if spec.guided:
-        spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
-    return gym.spaces.Dict(spaces)
-
-
-def empty_observation(n: int, spec: ObsSpec) -> Obs:
-    """Buffers of an observation of ``n`` environments; ``guide``, where there is one, is not among them."""
-    return {
-        "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
-        "gpus": np.zeros((n, spec.num_gpus, spec.gpu_features), np.float32),
-        "globals": np.zeros((n, spec.global_features), np.float32),
-        "action_mask": np.zeros((n, spec.num_actions), np.int8),
-    }
-
-
-def _columns(member: np.ndarray) -> slice | np.ndarray:
-    """Index of the true entries; a slice where they are neighbours, which is faster."""
-    index = np.flatnonzero(member)
-    first, last = int(index[0]), int(index[-1])
-    return slice(first, last + 1) if last - first + 1 == len(index) else index
 
 
 class SchedulingVectorEnv(gym.vector.VectorEnv):
@@ -136,7 +102,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             )
         self._bank = Bank(self.scenario)
         self._state = State(cluster, self.scenario.rules, num_envs, self._bank.sizes)
-        self._type_columns = [_columns(cluster.gpu_pool == t) for t in range(cluster.num_pools)]
+        self._type_columns = [columns_of(cluster.gpu_pool == t) for t in range(cluster.num_pools)]
         self._allocate(num_envs, cluster.num_gpus, cluster.num_pools)
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
         self.render_mode = None

@@ -11,6 +11,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import ray
 import torch
 from numpy.typing import NDArray
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
@@ -221,6 +222,8 @@ class SchedulingRunner(EnvRunner, Checkpointable):
             sequence = state.get(WEIGHTS_SEQ_NO, 0)
             if sequence == 0 or self._weights_seq_no < sequence:
                 weights = state[COMPONENT_RL_MODULE]
+                if isinstance(weights, ray.ObjectRef):  # as a remote runner gets them
+                    weights = ray.get(weights)
                 self.module.set_state(weights.get(DEFAULT_MODULE_ID, weights))
             self._weights_seq_no = max(self._weights_seq_no, sequence)
         if EPISODES in state:  # only a checkpoint carries it

@@ -205,6 +205,8 @@ def set_up(
         create_local_env_runner=True,
         rollout_fragment_length=rollout,
     )
+    # An error must be told: RLlib's default is to let the runner die in silence and begin another one.
+    config.fault_tolerance(restart_failed_env_runners=False, ignore_env_runner_failures=False)
     config.learners(num_learners=0, learner_class=learner)
     config.rl_module(
         rl_module_spec=RLModuleSpec(

@@ -1,0 +1,44 @@
+"""The observation of N environments as Gymnasium's space and as buffers."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+
+from rl_sched.envs.observation import BOUND, ObsSpec
+
+Obs = dict[str, np.ndarray]
+
+
+def space_of(spec: ObsSpec) -> gym.spaces.Dict:
+    """The observation space of one environment of these shapes."""
+
+    def box(*shape: int) -> gym.spaces.Box:
+        return gym.spaces.Box(-BOUND, BOUND, shape, np.float32)
+
+    spaces: dict[str, gym.Space] = {
+        "jobs": box(spec.window, spec.job_features),
+        "gpus": box(spec.num_gpus, spec.gpu_features),
+        "globals": box(spec.global_features),
+        "action_mask": gym.spaces.Box(0, 1, (spec.num_actions,), np.int8),
+    }
+    if spec.guided:
+        spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
+    return gym.spaces.Dict(spaces)
+
+
+def empty_observation(n: int, spec: ObsSpec) -> Obs:
+    """Buffers of an observation of ``n`` environments; ``guide``, where there is one, is not among them."""
+    return {
+        "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
+        "gpus": np.zeros((n, spec.num_gpus, spec.gpu_features), np.float32),
+        "globals": np.zeros((n, spec.global_features), np.float32),
+        "action_mask": np.zeros((n, spec.num_actions), np.int8),
+    }
+
+
+def columns_of(member: np.ndarray) -> slice | np.ndarray:
+    """Index of the true entries; a slice where they are neighbours, which is faster."""
+    index = np.flatnonzero(member)
+    first, last = int(index[0]), int(index[-1])
+    return slice(first, last + 1) if last - first + 1 == len(index) else index
