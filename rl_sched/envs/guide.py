@@ -10,23 +10,29 @@ from rl_sched.envs.window import Shown
 from rl_sched.errors import ConfigError
 from rl_sched.policies import POLICIES
 from rl_sched.policies.rule_kernels import Look
+from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.record import State
 
 
 class Guide:
     """The rule of a ``GuideConfig``, compiled; ``code`` is -1 where there is none.
 
+    Args:
+        config: The settings.
+        scenario: Where it guides; it holds the parameters of ``NAME_tuned``.
+
     Raises:
         ConfigError: The policy is not a compiled rule.
     """
 
-    def __init__(self, config: GuideConfig) -> None:
+    def __init__(self, config: GuideConfig, scenario: Scenario) -> None:
         self.code = -1
         self.params = np.zeros(1)
         self.active = config.policy is not None
         self.feature = self.active and config.feature
         if config.policy is not None:
-            rule = POLICIES.create(config.policy, **config.params)
+            name, fitted = scenario.rule(config.policy)
+            rule = POLICIES.create(name, **{**fitted, **config.params})
             if not hasattr(rule, "code"):
                 known = [name for name in POLICIES if hasattr(POLICIES.load(name), "code")]
                 raise ConfigError(f"A guide must be a compiled rule ({', '.join(known)}); got {config.policy!r}.")

@@ -80,7 +80,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             raise ConfigError(missing)
         reward = self.config.reward or self.scenario.reward
         self._reward = REWARDS.load(reward)
-        self.guide = Guide(self.config.guide)
+        self.guide = Guide(self.config.guide, self.scenario)
         learning = split == "train" and seeds is None
         self._shaped = self.guide.active and self.config.guide.potential and (learning if shaped is None else shaped)
         if self._shaped and reward not in SHAPED_REWARDS:

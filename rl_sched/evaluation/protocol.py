@@ -16,6 +16,7 @@ from rl_sched.evaluation.returns import play
 from rl_sched.evaluation.scores import ALL_WORKLOADS, COLUMNS, OWN_OBJECTIVES, RULE
 from rl_sched.policies import POLICIES
 from rl_sched.registry import did_you_mean
+from rl_sched.scenarios.base import TUNED
 
 if TYPE_CHECKING:
     from rl_sched.cluster import ClusterSpec
@@ -43,8 +44,6 @@ BASELINES = (
 )
 #: What "SJF" means in every sentence: the shortest job that fits, on the fastest free type.
 SJF = "sjf_backfill"
-#: Suffix of a rule with parameters fitted to the scenario.
-TUNED = "_tuned"
 CDF_METRIC = "jct_cdf_frac@"
 #: Actions of a learned policy that could not be carried out; must be 0.
 ILLEGAL_METRIC = "num_illegal_actions"

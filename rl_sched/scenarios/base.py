@@ -26,6 +26,9 @@ class SeedRanges(NamedTuple):
         return getattr(self, split)
 
 
+#: Suffix of a rule with the parameters that were fitted to a scenario.
+TUNED = "_tuned"
+
 #: Used by scenarios with generated workloads.
 DEFAULT_SEEDS = SeedRanges(
     train=range(1_000_000, 1_004_096), val=range(2_000_000, 2_001_024), report=range(12_000_000, 12_001_024)
@@ -65,6 +68,14 @@ class Scenario:
     maximize: bool = False
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing: str | None = None
+
+    def rule(self, name: str) -> tuple[str, Mapping[str, float]]:
+        """A rule's registered name and its parameters; ``NAME_tuned`` is rule NAME fitted to this scenario.
+
+        Where no parameters are better than the defaults, these are the fitted ones.
+        """
+        base = name.removesuffix(TUNED)
+        return base, self.tuned.get(base, {}) if name != base else {}
 
     @property
     def training_reward(self) -> str:

@@ -17,11 +17,11 @@ from rl_sched.config import ExperimentConfig, apply_overrides, build, content_id
 from rl_sched.envs import LOOKAHEADS, REWARDS
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.comparison import display
-from rl_sched.evaluation.protocol import TUNED
 from rl_sched.policies import POLICIES
 from rl_sched.registry import did_you_mean
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.scenarios import SCENARIOS
+from rl_sched.scenarios.base import TUNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,9 +224,11 @@ def _check_names(experiment: ExperimentConfig) -> None:
     """Looks up what would otherwise be found missing in a worker."""
     NETWORKS[experiment.network.name]
     LOOKAHEADS[experiment.env.lookahead]
-    for table, name in ((REWARDS, experiment.env.reward), (POLICIES, experiment.env.guide.policy)):
-        if name is not None:
-            table[name]
+    reward, guide = experiment.env.reward, experiment.env.guide.policy
+    if reward is not None:
+        REWARDS[reward]
+    if guide is not None:
+        POLICIES[guide.removesuffix(TUNED)]
 
 
 def arm_name(settings: Mapping[str, Any]) -> str:
