@@ -1,14 +1,19 @@
-"""How fast PPO learns through RLlib, beside a hand-written loop: ``python -m benchmarks.training [--json]``.
+"""How fast learners learn and decide: ``python -m benchmarks.training [--json]``.
 
-Both train the same network on the default scenario with the same environments and batch sizes, one torch thread,
-taking turns in one process: update by update, ours, then the peer's. A figure is the median over updates of
-environment steps per CPU second (``time.process_time``: what the machine's other work costs does not count), from
-the observation to the optimiser's step. Validation and checkpoints are left out on both sides.
+PPO through RLlib beside a hand-written loop: both train the same network on the default scenario with the same
+environments and batch sizes, one torch thread, taking turns in one process: update by update, ours, then the peer's. A
+figure is the median over updates of environment steps per CPU second (``time.process_time``: what the machine's other
+work costs does not count), from the observation to the optimiser's step, without validation and checkpoints.
+
+DQN and SAC with their defaults, beside what was once measured of an earlier system's (one environment, an update of 128
+and 256 transitions a step): constants, not run here. And the time of one greedy decision with a full window, one
+observation at a time, beside the limit that was asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
@@ -23,6 +28,13 @@ from rl_sched.verbs import run_verb
 #: Steps per side and repeat; an episode of the default scenario has about 300 to 600 steps in each of 128 environments.
 STEPS = 120_000
 REPEATS = 3
+#: Environment steps per CPU second of an earlier system's D3QN and discrete SAC.
+EARLIER = {"dqn": 289.0, "sac": 112.0}
+#: Decisions timed, after as many that are not, and their p99 asked for, in ms.
+DECISIONS = 1_000
+LATENCY_MS = 2.0
+#: Jobs arrive this many times as fast as in the default scenario, so that the window is full.
+RUSH = 50.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     runtime.keep_freed_memory()
     with runtime.embedded_ray():
         figures = [measure(name, args.steps, args.repeats) for name in ("cross_attention", "mlp")]
+        figures += [throughput(algo, args.steps // 2) for algo in EARLIER]
+    figures += [latency(name) for name in ("cross_attention", "mlp")]
     emit(figures, args.json)
     return 0
 
@@ -62,6 +76,50 @@ def measure(network: str, steps: int, repeats: int) -> dict[str, Any]:
         statistics.median(peer),
         "hand-written loop",
     )
+
+
+def throughput(algo: str, steps: int) -> dict[str, Any]:
+    """One figure: an algorithm that learns from a replay, from the first update on."""
+    from rl_sched.rl.algorithms import ALGORITHMS
+    from rl_sched.rl.task import Task
+
+    experiment = ExperimentConfig(algo=algo, train=TrainConfig(steps=10 * steps))
+    experiment = dataclasses.replace(experiment, replay=dataclasses.replace(experiment.replay, starts=1))
+    running = ALGORITHMS.load(algo)(experiment, Task.of(experiment).make_env).build_algo()
+    running.train()
+    begin, before = time.process_time(), running.steps
+    while running.steps - before < steps:
+        running.train()
+    rate = (running.steps - before) / (time.process_time() - begin)
+    running.stop()
+    return figure(
+        f"{algo} end to end", "env steps per CPU second", rate, EARLIER[algo], "earlier system, as measured then"
+    )
+
+
+def latency(network: str) -> dict[str, Any]:
+    """One figure: p99 of the time from an observation to its greedy action, 50 waiting jobs, 16 GPUs."""
+    import numpy as np
+
+    from rl_sched.envs.vector import SchedulingVectorEnv
+    from rl_sched.rl.deciding import decision_of
+    from rl_sched.rl.networks import NETWORKS
+    from rl_sched.rl.playing import acting
+
+    experiment = ExperimentConfig(network=NetworkConfig(name=network))
+    env = SchedulingVectorEnv("default", experiment.env, 1)
+    env.set_difficulty(RUSH)
+    act = acting(NETWORKS.load(network)(env.spec_obs, experiment.network, 0.0), decision_of(experiment))
+    rng, obs = np.random.default_rng(0), env.reset_raw(0)
+    times: list[float] = []
+    while len(times) < 2 * DECISIONS:
+        if obs["jobs"][0, -1, 0] == 1:
+            begin = time.perf_counter()
+            act(obs)
+            times.append(1e3 * (time.perf_counter() - begin))
+        obs, *_ = env.step_raw((obs["action_mask"] * rng.random(obs["action_mask"].shape)).argmax(axis=1))
+    p99 = float(np.quantile(times[DECISIONS:], 0.99))
+    return figure(f"greedy decision, p99, {network}", "ms", p99, LATENCY_MS, "limit")
 
 
 def _sides(experiment: ExperimentConfig) -> tuple[Any, Callable[[], int], Callable[[], int]]:
