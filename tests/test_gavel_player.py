@@ -334,3 +334,18 @@ def test_virtual_clusters_are_independent(name: str) -> None:
 def test_bad_parameters_are_refused(name: str, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         POLICIES.create(name, **params)
+
+
+def test_a_gang_does_not_wait_for_a_pool_whose_only_large_node_is_gone() -> None:
+    """Six a100 GPUs are left, in threes: a gang of four fits the v100 alone (found by a random world)."""
+    cluster = ClusterSpec((NodeGroup("a100", 1, 4), NodeGroup("v100", 2, 3), NodeGroup("a100", 2, 3)))
+    workload = Workload.build([7.0], [11.0], [4], speed=[[1.0, 1.0]], gpu_types=("a100", "v100"))
+    rules = Rules(placement="consolidated", preemption=True, restart_s=((1, 1.0),), outages=((0, 5, math.inf),))
+    policy = replace(POLICIES.create("max_min_fairness"), min_reset_s=3.0, round_s=2.5)
+    simulator = Simulator(cluster, rules)
+    snapshot = simulator.reset(workload)
+    player = policy.player(workload, cluster, rules)
+    while not simulator.done:
+        assert snapshot.decision < 100
+        snapshot = simulator.step(player.decide(snapshot))
+    assert simulator.result().num_unfinished == 0

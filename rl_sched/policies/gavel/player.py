@@ -107,6 +107,8 @@ class RoundPlayer:
         room = snapshot.type_gpus * WHOLE_GPU
         if new_round:
             able = np.isfinite(live.duration_s) & (room > 0)
+            if not runs.any():  # nobody leaves: what does not fit now, on the nodes in service, does not fit
+                able[np.searchsorted(job, snapshot.job)] &= snapshot.feasible
             if self._rules.window:  # a preempted job may be out of sight at the end of the queue
                 able &= ~runs[:, None] | (live.pool[:, None] == np.arange(len(room)))
         else:
