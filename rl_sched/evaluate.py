@@ -189,8 +189,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
     paths, registered = find_checkpoints(args.checkpoint, store)
     folders, learned = load_replicates(paths)
-    trained_on = learned[0].experiment.scenario if learned else None
-    scenario = SCENARIOS.create(args.scenario or trained_on or DEFAULT_SCENARIO)
+    trained_on = SCENARIOS.names(learned[0].experiment.scenario) if learned else []
+    if args.scenario is None and len(trained_on) > 1:
+        raise ConfigError(
+            "A policy of several scenarios is judged on one at a time; this one was trained on "
+            f"{', '.join(trained_on)}. Name one with --scenario."
+        )
+    scenario = SCENARIOS.create(args.scenario or (trained_on[0] if trained_on else DEFAULT_SCENARIO))
     if (why := scenario.available()) is not None:
         raise ConfigError(why)
     rules = choose_policies(args.policies, scenario)
@@ -207,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             notes.append(f"REPORT opened {opened[-1]} time{'s' * (opened[-1] > 1)} for this checkpoint.")
 
     if not args.final:
-        chosen = ["the checkpoint"] if trained_on == scenario.name else []
+        chosen = ["the checkpoint"] if scenario.name in trained_on else []
         chosen += (
             ["the parameters of the *_tuned rules"] if any(name.endswith(protocol.TUNED) for name in rules) else []
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_sched import evaluate
 from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig, TrainConfig
 from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import CheckpointError, ConfigError
@@ -103,6 +104,8 @@ def test_one_policy_of_two_scenarios(tmp_path: Path) -> None:
     for name in ("default", "default mtbf_s:3600", "ppo-jobs"):
         ((_, row),) = policy.play_episodes(name, [2_000_001])
         assert row["illegal"] == 0
+    with pytest.raises(ConfigError, match="trained on default, default mtbf_s:3600. Name one with --scenario"):
+        evaluate.main(["--checkpoint", str(result.checkpoint)])
 
 
 def test_weights_of_another_network_are_refused(run: TrainResult, tmp_path: Path) -> None:

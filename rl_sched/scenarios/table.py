@@ -29,13 +29,18 @@ class ScenarioTable(Registry):
     def __contains__(self, name: object) -> bool:
         return super().__contains__(name.partition(" ")[0]) if isinstance(name, str) else False
 
+    @staticmethod
+    def names(name: str) -> list[str]:
+        """The names in a mixture, ``A + B + ...``."""
+        return [part.strip() for part in _JOIN.split(name)]
+
     def parts(self, name: str) -> list[Any]:
         """The scenarios of a mixture, ``A + B + ...``, as training takes it; of one scenario, this one.
 
         Raises:
             ConfigError: As ``create``, or a scenario is there twice.
         """
-        names = [part.strip() for part in _JOIN.split(name)]
+        names = self.names(name)
         for part in names:
             if names.count(part) > 1:
                 raise ConfigError(f"The scenarios of a mixture must differ; {part!r} is in {name!r} more than once.")
