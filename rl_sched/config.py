@@ -70,7 +70,7 @@ class EnvConfig:
     reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's training reward
     discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
-    globals: str = "all"  #: all | idle: of the whole, free GPUs alone are shown (no clock, queue length, arrivals)
+    globals: str = "all"  #: all | rows: what the rows of jobs and GPUs tell as well | idle: free GPUs alone
     idle_waits: bool = True  #: waiting is legal while a job could start
     settle: bool = False  #: waits that are the only legal action are played inside a step
     types: int | None = None  #: GPU types that observations have room for; None = as many as the scenarios have
@@ -81,8 +81,8 @@ class EnvConfig:
             _check(self, discount_s="> 0")
         if self.types is not None:
             _check(self, types=">= 1")
-        if self.globals not in ("all", "idle"):
-            raise _OutOfRange(f"globals must be all or idle; it is {self.globals!r}.")
+        if self.globals not in ("all", "rows", "idle"):
+            raise _OutOfRange(f"globals must be all, rows or idle; it is {self.globals!r}.")
         if self.settle and (self.discount_s is not None or (self.guide.policy is not None and self.guide.potential)):
             raise _OutOfRange("settle must be false with discount_s or guide.potential, which count single steps.")
 

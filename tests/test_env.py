@@ -399,10 +399,35 @@ def test_globals_and_waits_can_be_taken_away() -> None:
     assert (obs["globals"][:, 10:] > 0).any()
 
 
+def test_globals_of_rows_tell_nothing_that_the_rows_do_not() -> None:
+    config = EnvConfig(globals="rows", lookahead="sorted")
+    env = SchedulingVectorEnv("ppo-jobs", config, 2, seed=1)
+    rng = np.random.default_rng(1)
+    obs = env.reset_raw(1)
+    scale = env.scenario.time_scale_s
+    waits = []
+    for _ in range(300):
+        shown = obs["globals"]
+        assert (shown[:, [1, 3, 4, 5, 6, 8]] == 0).all()
+        jobs, remaining = obs["jobs"], obs["gpus"][:, :, 0].astype(float) * env.scenario.lookahead_s
+        assert shown[:, 0] == pytest.approx(jobs[:, :, 0].sum(axis=1) / 50)
+        for e in range(2):
+            busy = np.unique(remaining[e][remaining[e] > 0])
+            assert shown[e, 2] == pytest.approx(len(busy) / 8)
+            first_s = busy[0] if len(busy) else np.inf
+            assert shown[e, 7] == pytest.approx(first_s / (first_s + scale) if len(busy) else 1.0, abs=1e-5)
+            waited = jobs[e, 0, 3].astype(float)
+            waits.append((waited * 2 * scale / (1 - waited), shown[e, 9]))
+        obs, *_ = env.step_raw(random_legal(obs["action_mask"], rng))
+    seconds, fractions = np.array(waits[2::2]).T  # of the first environment: one episode, one deadline
+    horizon_s = seconds[-1] / fractions[-1]
+    assert seconds[-1] > 1_000 and fractions == pytest.approx(seconds / horizon_s, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        ({"globals": "none"}, "must be all or idle"),
+        ({"globals": "none"}, "must be all, rows or idle"),
         ({"settle": True, "guide": {"policy": "min_min"}}, "settle must be false"),
         ({"guide": {"imitation": 10}}, "needs a policy to copy"),
     ],

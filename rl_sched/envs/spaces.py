@@ -5,9 +5,18 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from rl_sched.envs.observation import BOUND, ObsSpec
+from rl_sched.envs.observation import BOUND, GLOBALS, ObsSpec
 
 Obs = dict[str, np.ndarray]
+
+#: ``env.globals`` -> columns of the globals that are hidden. What is left with ``rows`` can be read off the rows of jobs
+#: and GPUs as well, and the one of the deadline is used up by the oldest wait, not by the clock.
+HIDDEN_GLOBALS: dict[str, tuple[int, ...]] = {
+    "all": (),
+    "rows": (1, 3, 4, 5, 6, 8),
+    "idle": tuple(range(len(GLOBALS))),
+}
+DEADLINE_USED = 9
 
 
 def space_of(spec: ObsSpec) -> gym.spaces.Dict:
