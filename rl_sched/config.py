@@ -101,24 +101,40 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class PPOConfig:
-    """Proximal policy optimisation (Schulman et al., 2017). Rates decay linearly to ``*_final`` of the start."""
+    """Proximal policy optimisation (Schulman et al., 2017). Rates decay to ``*_final`` of the start."""
 
     lr: float = 2e-3
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
+    lr_shape: str = "linear"  #: linear | exponential
     gamma: float = 1.0  #: 1 = undiscounted: discounting the raw cost makes a policy wait for ever
     gae_lambda: float = 0.95
     clip: float = 0.2
-    entropy: float = 0.003  #: bonus at the start, 0 from 80 % of the steps on
+    entropy: float = 0.003  #: bonus at the start ...
+    entropy_final: float = 0.0  #: ... and the fraction of it that is left from 80 % of the steps on
+    entropy_jump: float | None = None  #: an observation's entropy counts within so many nats of the acting policy's
     value_coef: float = 0.5
+    value_clip: bool = False  #: squared error of a value held within ``clip`` of the old one, instead of Huber's loss
     max_grad_norm: float = 0.5
+    advantages: str = "minibatch"  #: normalised per minibatch | rollout
+    target_kl: float | None = None  #: an update ends with the first minibatch whose divergence exceeds it
     epochs: int = 3
     minibatch: int = 2048
     rollout: int = 64  #: steps per environment and update
 
     def __post_init__(self) -> None:
         _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", gae_lambda="between 0 and 1", clip="> 0")
-        _check(self, entropy=">= 0", value_coef=">= 0", max_grad_norm="> 0")
+        _check(self, entropy=">= 0", entropy_final="between 0 and 1", value_coef=">= 0", max_grad_norm="> 0")
         _check(self, epochs=">= 1", minibatch=">= 1", rollout=">= 1")
+        if self.target_kl is not None:
+            _check(self, target_kl="> 0")
+        if self.entropy_jump is not None:
+            _check(self, entropy_jump="> 0")
+        if self.lr_shape not in ("linear", "exponential"):
+            raise _OutOfRange(f"lr_shape must be linear or exponential; it is {self.lr_shape!r}.")
+        if self.lr_shape == "exponential" and self.lr_final == 0:
+            raise _OutOfRange("lr_final must be > 0 with lr_shape=exponential, which never reaches 0; it is 0.")
+        if self.advantages not in ("minibatch", "rollout"):
+            raise _OutOfRange(f"advantages must be normalised per minibatch or rollout; it is {self.advantages!r}.")
 
 
 @dataclass(frozen=True, slots=True)

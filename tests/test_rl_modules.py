@@ -11,9 +11,10 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from rl_sched.config import ExperimentConfig, NetworkConfig
+from rl_sched.config import ExperimentConfig, NetworkConfig, PPOConfig
 from rl_sched.rl import masking
 from rl_sched.rl.algorithms import ALGORITHMS
+from rl_sched.rl.algorithms.local import schedule
 from rl_sched.rl.deciding import DECISIONS, decision_of
 from rl_sched.rl.learners.dqn import dqn_loss
 from rl_sched.rl.learners.imitation import MARGIN, copy_loss, margin_loss
@@ -90,7 +91,7 @@ def loss_of(algo: str, module: Any, batch: dict[str, Any]) -> tuple[Tensor, dict
     out = module.forward_train(batch)
     if algo == "ppo":
         log_probs = torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1)
-        return ppo_loss(log_probs, out[Columns.VF_PREDS], batch, clip=0.2, value_coef=0.5, entropy_coef=0.01)
+        return ppo_loss(log_probs, out[Columns.VF_PREDS], batch, PPOConfig(), entropy_coef=0.01)
     if algo == "dqn":
         loss, _, parts = dqn_loss(
             out["qf_preds"], out["qf_next_preds"], out["qf_target_next_preds"], batch, double=True
@@ -149,6 +150,52 @@ def test_epsilon_greedy_probabilities() -> None:
     expected = torch.tensor([[0.1, 0.0, 0.8, 0.1], [1.0, 0.0, 0.0, 0.0]])
     torch.testing.assert_close(masking.epsilon_greedy(q, 0.3).exp(), expected)
     assert masking.epsilon_greedy(q, 0.0).exp().tolist() == [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+
+
+def ppo_batch(**more: list[float]) -> dict[str, Tensor]:
+    batch = {
+        "action_logp": [np.log(0.5), np.log(0.5)],
+        "advantages": [1.0, -1.0],
+        "value_targets": [1.0, 1.0],
+        **more,
+    }
+    return {"actions": torch.tensor([0, 1]), **{key: torch.tensor(value) for key, value in batch.items()}}
+
+
+def test_ppo_value_loss_holds_a_value_near_the_old_one() -> None:
+    even = torch.full((2, 2), np.log(0.5))
+    value, batch = torch.tensor([0.8, 0.1]), ppo_batch(values=[0.5, 0.0])
+    _, parts = ppo_loss(even, value, batch, PPOConfig(clip=0.2, value_clip=True), entropy_coef=0.0)
+    # Held to 0.7 and 0.1: the larger error of each with its held one is 0.3 and 0.9.
+    assert float(parts["value_loss"]) == pytest.approx(0.5 * (0.3**2 + 0.9**2) / 2)
+    _, parts = ppo_loss(even, value, batch, PPOConfig(), entropy_coef=0.0)
+    assert float(parts["value_loss"]) == pytest.approx(0.5 * (0.2**2 + 0.9**2) / 2)
+
+
+def test_ppo_entropy_beyond_a_jump_has_no_gradient() -> None:
+    logits = torch.tensor([[0.0, 1.0], [0.0, 1.0]], requires_grad=True)
+    batch = ppo_batch(entropies=[0.6, 0.05])  # now 0.58: near the first, beyond the second
+    batch["advantages"] = torch.zeros(2)
+    settings = PPOConfig(entropy_jump=0.1, value_coef=0.0, advantages="rollout")
+    loss, _ = ppo_loss(torch.log_softmax(logits, dim=1), torch.zeros(2), batch, settings, entropy_coef=1.0)
+    loss.backward()
+    assert logits.grad is not None and logits.grad[0].abs().min() > 1e-3 and logits.grad[1].abs().max() == 0
+
+
+def test_ppo_advantages_are_normalised_once() -> None:
+    even = torch.full((2, 2), np.log(0.5))
+    batch = ppo_batch(advantages=[3.0, 1.0])
+    _, parts = ppo_loss(even, torch.zeros(2), batch, PPOConfig(), entropy_coef=0.0)
+    assert float(parts["policy_loss"]) == pytest.approx(0.0, abs=1e-6)
+    _, parts = ppo_loss(even, torch.zeros(2), batch, PPOConfig(advantages="rollout"), entropy_coef=0.0)
+    assert float(parts["policy_loss"]) == pytest.approx(-2.0)
+
+
+def test_exponential_schedule() -> None:
+    points = np.array(schedule(1e-3, 2e-4, 200_000, "exponential"))
+    assert points[0].tolist() == [0, 1e-3] and points[-1] == pytest.approx([200_000, 2e-4])
+    assert np.interp(50_000, *points.T) == pytest.approx(1e-3 * 0.2**0.25, rel=1e-3)
+    assert schedule(1e-3, 1e-3, 10) == 1e-3 and schedule(1.0, 0.0, 0) == [[0, 1.0], [1, 0.0]]
 
 
 def test_dqn_target() -> None:

@@ -144,6 +144,25 @@ def test_learning_rate_and_entropy_decay(tmp_path: Path) -> None:
     assert last.metrics["entropy_coef"] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize(("target_kl", "steps"), [(None, 4), (1e-12, 2)])
+def test_published_ppo_and_the_early_end_of_an_update(target_kl: float | None, steps: int) -> None:
+    ppo = dataclasses.replace(
+        SMALL.ppo, lr_shape="exponential", entropy_final=1.0, entropy_jump=0.5, value_clip=True,
+        advantages="rollout", target_kl=target_kl,
+    )  # fmt: skip
+    algo = ALGORITHMS.load("ppo")(dataclasses.replace(SMALL, ppo=ppo), TASK.make_env).build_algo()
+    try:
+        result = algo.train()
+        ((_, optimizer),) = algo.learner.get_optimizers_for_module("default_policy")
+        taken = {int(state["step"]) for state in optimizer.state.values()}
+    finally:
+        algo.stop()
+    # 256 steps are two minibatches an epoch. The first one's divergence is 0: the second one ends the update.
+    assert taken == {steps}
+    learner = result["learners"]["default_policy"]
+    assert learner["curr_entropy_coeff"] == pytest.approx(SMALL.ppo.entropy)
+
+
 def test_same_seed_same_run(tmp_path: Path) -> None:
     runs = [train(SMALL, tmp_path / str(i), task=TASK) for i in range(2)]
     weights = [checkpoint.read(run.last).weights for run in runs]

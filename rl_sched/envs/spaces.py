@@ -9,8 +9,8 @@ from rl_sched.envs.observation import BOUND, GLOBALS, ObsSpec
 
 Obs = dict[str, np.ndarray]
 
-#: ``env.globals`` -> columns of the globals that are hidden. What is left with ``rows`` can be read off the rows of jobs
-#: and GPUs as well, and the one of the deadline is used up by the oldest wait, not by the clock.
+#: ``env.globals`` -> columns of the globals that are hidden. What is left with ``rows`` can be read off the rows of
+#: jobs and GPUs as well; of the deadline it shows what the oldest wait has used up, not the clock.
 HIDDEN_GLOBALS: dict[str, tuple[int, ...]] = {
     "all": (),
     "rows": (1, 3, 4, 5, 6, 8),

@@ -6,7 +6,7 @@ from ray.rllib.algorithms.dqn import DQN
 from ray.rllib.algorithms.dqn import DQNConfig as RLlibDQNConfig
 
 from rl_sched.config import ExperimentConfig
-from rl_sched.rl.algorithms.local import linear_schedule, set_up
+from rl_sched.rl.algorithms.local import schedule, set_up
 from rl_sched.rl.algorithms.replaying import NO_BUFFER, ReplayAlgorithm
 from rl_sched.rl.learners.dqn import SchedulingDQNLearner
 from rl_sched.rl.modules.dqn import DQNModule
@@ -42,7 +42,7 @@ def dqn_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibDQNCo
         model={"dueling": dqn.dueling},
     )
     config.training(
-        lr=linear_schedule(dqn.lr, dqn.lr * dqn.lr_final, experiment.train.steps),
+        lr=schedule(dqn.lr, dqn.lr * dqn.lr_final, experiment.train.steps),
         double_q=dqn.double,
         dueling=dqn.dueling,
         num_atoms=1,

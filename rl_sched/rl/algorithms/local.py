@@ -31,6 +31,9 @@ from rl_sched.rl.runner import SchedulingRunner
 #: Folder of RLlib's own state (weights, optimiser, counters, episodes), and the file of the remote runners' in it.
 RLLIB_STATE, RUNNERS_STATE = "rllib", "runners.pkl"
 
+#: Points of a schedule that is not linear: between them it is, and no rate is off by more than 0.1 %.
+SCHEDULE_POINTS = 64
+
 C = TypeVar("C", bound=AlgorithmConfig)
 T = TypeVar("T")
 
@@ -224,6 +227,12 @@ def set_up(
     return config
 
 
-def linear_schedule(start: float, end: float, steps: int) -> Any:
-    """A linear schedule in RLlib's form."""
-    return start if start == end else [[0, start], [max(1, steps), end]]
+def schedule(start: float, end: float, steps: int, shape: str = "linear") -> Any:
+    """A schedule in RLlib's form: points between which it is linear; ``shape`` is linear or exponential."""
+    if start == end:
+        return start
+    steps = max(1, steps)
+    if shape == "linear":
+        return [[0, start], [steps, end]]
+    points = np.unique(np.linspace(0, steps, SCHEDULE_POINTS, dtype=int))
+    return [[int(at), float(start * (end / start) ** (at / steps))] for at in points]

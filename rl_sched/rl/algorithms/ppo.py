@@ -19,13 +19,13 @@ from ray.rllib.utils.metrics import (
 )
 
 from rl_sched.config import ExperimentConfig
-from rl_sched.rl.algorithms.local import LocalAlgorithm, linear_schedule, set_up
+from rl_sched.rl.algorithms.local import LocalAlgorithm, schedule, set_up
 from rl_sched.rl.gae import gae
-from rl_sched.rl.learners.ppo import SchedulingPPOLearner
+from rl_sched.rl.learners.ppo import VALUES, SchedulingPPOLearner, normalised
 from rl_sched.rl.modules.ppo import PPOModule
 from rl_sched.rl.rollout import EnvFactory, Rollout
 
-#: The entropy bonus reaches 0 at this fraction of the steps.
+#: The entropy bonus has reached its last value at this fraction of the steps.
 ENTROPY_END = 0.8
 
 
@@ -54,12 +54,16 @@ class SchedulingPPO(LocalAlgorithm, PPO):
         unexplained = np.var((targets - values[:-1])[counted]) / max(np.var(targets[counted]), 1e-12)
         self.metrics.log_value("explained_variance_frac", float(1 - unexplained), window=1)
         self.metrics.log_value("return_std", float(scale.std.mean()), window=1)
+        credit = torch.from_numpy(advantages)
+        if self.config.env_config["experiment"].ppo.advantages == "rollout":
+            credit[torch.from_numpy(counted)] = normalised(credit[torch.from_numpy(counted)])
         return {
             Columns.OBS: {key: part.flatten(0, 1) for key, part in rollout.obs.items()},
             Columns.ACTIONS: rollout.actions.flatten(),
             Columns.ACTION_LOGP: rollout.log_probs.flatten(),
-            Postprocessing.ADVANTAGES: torch.from_numpy(advantages).flatten(),
+            Postprocessing.ADVANTAGES: credit.flatten(),
             Postprocessing.VALUE_TARGETS: torch.from_numpy(targets).flatten(),
+            VALUES: rollout.values[:-1].flatten(),
             Columns.LOSS_MASK: ~rollout.reset.flatten(),
         }
 
@@ -84,8 +88,8 @@ def ppo_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibPPOCo
     batch = ppo.rollout * train.num_envs
     config.training(
         lambda_=ppo.gae_lambda,
-        lr=linear_schedule(ppo.lr, ppo.lr * ppo.lr_final, train.steps),
-        entropy_coeff=linear_schedule(ppo.entropy, 0.0, int(train.steps * ENTROPY_END)),
+        lr=schedule(ppo.lr, ppo.lr * ppo.lr_final, train.steps, ppo.lr_shape),
+        entropy_coeff=schedule(ppo.entropy, ppo.entropy * ppo.entropy_final, int(train.steps * ENTROPY_END)),
         clip_param=ppo.clip,
         vf_loss_coeff=ppo.value_coef,
         use_kl_loss=False,

@@ -6,7 +6,7 @@ from ray.rllib.algorithms.sac import SAC
 from ray.rllib.algorithms.sac import SACConfig as RLlibSACConfig
 
 from rl_sched.config import ExperimentConfig
-from rl_sched.rl.algorithms.local import linear_schedule, set_up
+from rl_sched.rl.algorithms.local import schedule, set_up
 from rl_sched.rl.algorithms.replaying import NO_BUFFER, ReplayAlgorithm
 from rl_sched.rl.learners.sac import SchedulingSACLearner
 from rl_sched.rl.modules.sac import SACModule
@@ -40,7 +40,7 @@ def sac_config(experiment: ExperimentConfig, make_env: EnvFactory) -> RLlibSACCo
         model={"alpha": sac.alpha},
     )
     config.training(
-        actor_lr=linear_schedule(sac.lr, sac.lr * sac.lr_final, experiment.train.steps),
+        actor_lr=schedule(sac.lr, sac.lr * sac.lr_final, experiment.train.steps),
         alpha_lr=sac.alpha_lr,
         initial_alpha=sac.alpha,
         twin_q=True,

@@ -13,55 +13,75 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 
+from rl_sched.config import PPOConfig
 from rl_sched.rl import masking
 from rl_sched.rl.learners.imitation import copy_loss
 from rl_sched.rl.learners.parts import PartsMixin, take
+
+#: Columns that the loss may need besides RLlib's: of the policy that acted.
+VALUES, ENTROPIES = "values", "entropies"
+#: Observations of one forward pass without gradients.
+CHUNK = 2048
 
 
 def ppo_loss(
     log_probs: Tensor,
     value: Tensor,
     batch: dict[str, Tensor],
+    settings: PPOConfig,
     *,
-    clip: float,
-    value_coef: float,
     entropy_coef: float,
     guide: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped surrogate (Schulman et al., 2017, equation 7) with a Huber value loss.
+    """The clipped surrogate (Schulman et al., 2017, equation 7) with a value loss and an entropy bonus.
 
     Args:
         log_probs: (B, A) masked log-probabilities under the present weights.
         value: (B,) in the scale of the value targets.
-        batch: ``actions``, ``action_logp``, ``advantages`` (normalised here), ``value_targets``, each (B,).
-        clip: Half-width of the interval of the probability ratio.
-        value_coef: Weight of the value loss.
+        batch: ``actions``, ``action_logp``, ``advantages``, ``value_targets``, each (B,); of the acting policy with
+            ``value_clip`` the ``values`` and with ``entropy_jump`` the ``entropies``.
+        settings: ``clip``, ``value_coef``, ``value_clip``, ``entropy_jump``, and what advantages are normalised over.
         entropy_coef: Weight of the entropy bonus.
         guide: (B,) actions to copy instead of improving the policy; None = improve it.
 
     Returns:
         The loss and its parts, detached.
     """
-    advantage = batch["advantages"]
-    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    clip, advantage = settings.clip, batch["advantages"]
+    if settings.advantages == "minibatch":
+        advantage = normalised(advantage)
     new = log_probs.gather(1, batch["actions"].unsqueeze(1)).squeeze(1)
     log_ratio = new - batch["action_logp"]
     ratio = log_ratio.exp()
     policy_loss = -torch.minimum(advantage * ratio, advantage * ratio.clamp(1 - clip, 1 + clip)).mean()
-    value_loss = F.smooth_l1_loss(value, batch["value_targets"])
-    entropy = masking.entropy(log_probs).mean()
+    targets = batch["value_targets"]
+    if settings.value_clip:
+        held = batch[VALUES] + (value - batch[VALUES]).clamp(-clip, clip)
+        value_loss = 0.5 * torch.maximum((value - targets).square(), (held - targets).square()).mean()
+    else:
+        value_loss = F.smooth_l1_loss(value, targets)
+    entropies = masking.entropy(log_probs)
+    bonus = entropies
+    if settings.entropy_jump is not None:
+        old = batch[ENTROPIES]
+        bonus = torch.clamp(entropies, old - settings.entropy_jump, old + settings.entropy_jump)
     if guide is not None:
         policy_loss = copy_loss(log_probs, guide)
-    loss = policy_loss + value_coef * value_loss - entropy_coef * entropy
+    loss = policy_loss + settings.value_coef * value_loss - entropy_coef * bonus.mean()
     with torch.no_grad():
         parts = {
             "policy_loss": policy_loss.detach(),
             "value_loss": value_loss.detach(),
-            "entropy": entropy.detach(),
+            "entropy": entropies.mean(),
             "approx_kl": (ratio - 1 - log_ratio).mean(),
             "clip_frac": ((ratio - 1).abs() > clip).float().mean(),
         }
     return loss, parts
+
+
+def normalised(advantages: Tensor) -> Tensor:
+    """Advantages with mean 0 and standard deviation 1."""
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
 
 class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
@@ -94,8 +114,7 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
             torch.log_softmax(fwd_out[Columns.ACTION_DIST_INPUTS], dim=1),
             fwd_out[Columns.VF_PREDS],
             batch,
-            clip=config.clip_param,
-            value_coef=config.vf_loss_coeff,
+            self.experiment.ppo,
             entropy_coef=self.entropy_coeff_schedulers_per_module[module_id].get_current_value(),
             guide=batch[Columns.OBS]["guide"] if self.imitating else None,
         )
@@ -120,7 +139,23 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
         valid = batch[Columns.LOSS_MASK].nonzero().squeeze(1)
         num_minibatches = max(1, round(len(valid) / minibatch_size))
         columns = {key: value for key, value in batch.items() if key != Columns.LOSS_MASK}
+        settings = self.experiment.ppo
+        if settings.entropy_jump is not None:
+            columns[ENTROPIES] = self._entropies(module_id, columns[Columns.OBS])
         for _ in range(num_epochs):
             shuffled = valid[torch.randperm(len(valid), generator=self._shuffle)]
             for rows in shuffled.tensor_split(num_minibatches):
                 yield MultiAgentBatch({module_id: SampleBatch(take(columns, rows))}, env_steps=len(rows))
+                # The learner has taken its step on these rows by now.
+                if settings.target_kl is not None and self.parts[-1]["approx_kl"] > settings.target_kl:
+                    return
+
+    @torch.no_grad()
+    def _entropies(self, module_id: str, obs: dict[str, Tensor]) -> Tensor:
+        """(B,) entropies of the policy that acted: the one before the first step of an update."""
+        module = self._module[module_id]
+        parts = []
+        for start in range(0, len(obs["action_mask"]), CHUNK):
+            out = module.forward_train({Columns.OBS: take(obs, slice(start, start + CHUNK))})
+            parts.append(masking.entropy(torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1)))
+        return torch.cat(parts)
