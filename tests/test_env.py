@@ -386,6 +386,40 @@ def test_forced_waits_inside_a_step_change_nothing_but_the_number_of_steps() -> 
         assert paid[e] == pytest.approx(row["episode_return"], abs=0.05)  # less what passes before the first choice
 
 
+@pytest.mark.parametrize("settle", [False, True])
+def test_shaped_reward_of_ppo_jobs_is_the_same_up_to_a_constant(settle: bool) -> None:
+    """Whether an episode ends by itself (seed 2_000_001) or at the deadline, under random play."""
+    paid: dict[str, list[float]] = {}
+    steps: list[tuple[float, float]] = []  # what was paid, and the share of idle GPUs x dt / deadline
+    for reward in ("ppo-jobs", "ppo-jobs-shaped"):
+        config = EnvConfig(reward=reward, settle=settle)
+        env = SchedulingVectorEnv("ppo-jobs", config, 4, seeds=[2_000_001, 2_000_002, 2_000_003, 2_000_004])
+        obs, sums, over = env.reset_raw(), np.zeros(4), np.zeros(4, bool)
+        rng = np.random.default_rng(5)
+        head = env._state.views.head[:4].copy()
+        while not over.all():
+            obs, step_reward, done, _ = env.step_raw(random_legal(obs["action_mask"], rng))
+            sums += np.where(over, 0.0, step_reward)
+            over |= done
+            if reward == "ppo-jobs-shaped" and not settle:
+                step, horizon_s = env._step, env._state.views.head["horizon_s"][:4]
+                idle = 1.0 - step["busy_gpu_s"] / np.maximum(8.0 * step["span_s"], 1e-9)
+                waited = step["waited"] & step["could_start"]
+                rows = np.column_stack([step_reward, idle * step["span_s"] / horizon_s])
+                steps += rows[~(done | over | waited)].tolist()
+        paid[reward] = sums.tolist()
+    alone = head["total_work"] / 8 / head["horizon_s"]
+    constant = 1.0 - alone / 2 + 1.0 - alone
+    if not settle:  # settled, something has passed before the first decision
+        np.testing.assert_allclose(np.array(paid["ppo-jobs-shaped"]), np.array(paid["ppo-jobs"]) - constant, atol=1e-5)
+        got, lost = np.array(steps).T
+        assert len(got) > 1_000 and (got < 0.01).all()
+        assert (got >= -2 * lost - 0.01).all() and np.corrcoef(got, lost)[0, 1] < -0.9
+    else:
+        gap = np.array(paid["ppo-jobs-shaped"]) - (np.array(paid["ppo-jobs"]) - constant)
+        assert np.abs(gap).max() < 0.05
+
+
 def test_globals_and_waits_can_be_taken_away() -> None:
     config = EnvConfig(globals="idle", idle_waits=False)
     env = SchedulingVectorEnv("default", config, 2, seed=1)

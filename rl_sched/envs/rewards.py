@@ -56,15 +56,47 @@ def ppo_jobs(steps: Steps) -> np.ndarray:
     step, after = steps.step, steps.after
     total = after["total_work"]
     progress = step["done_work"] / total
-    running = steps.lookahead_s * steps.remaining.sum(axis=1, dtype=np.float64)
-    open_work = after["waiting_work"] + running
-    pressure = np.clip(step["span_s"] / after["horizon_s"], 0.0, _MAX_HORIZONS) * open_work / total
-    idle = np.where(step["waited"] & step["could_start"], _NOOP_SCALE * open_work / total, 0.0)
+    in_system, not_arrived = _open_work(steps)
+    pressure = np.clip(step["span_s"] / after["horizon_s"], 0.0, _MAX_HORIZONS) * in_system / total
+    idle = np.where(step["waited"] & step["could_start"], _NOOP_SCALE * in_system / total, 0.0)
     early = np.where(step["terminated"], np.maximum(after["horizon_s"] - after["now"], 0.0) / after["horizon_s"], 0.0)
-    # GPU-seconds of jobs that have not arrived yet: all work less what is done, waits or runs.
-    not_arrived = total - after["done_work"] - after["waiting_work"] - after["running_work"]
-    missed = np.where(step["truncated"], (open_work + not_arrived) / total, 0.0)
+    missed = np.where(step["truncated"], (in_system + not_arrived) / total, 0.0)
     return progress - pressure - idle + early - missed
+
+
+def ppo_jobs_shaped(steps: Steps) -> np.ndarray:
+    """``ppo_jobs`` plus the change of a potential: what it would still pay if no GPU were ever idle again.
+
+    The potential is that of a fluid, which all G GPUs work off in parallel: the progress that is left, the pressure of R
+    GPU-seconds of open work that melt in R / G, and the time left after that; 0 where the episode is over. Such a
+    potential changes no policy's rank (Ng et al., 1999). What remains is close to minus the share of GPUs that are
+    idle x dt / horizon x (1 + share of the work that is open): waste is paid for while it happens, not at the end.
+    The sum over an episode is that of ``ppo_jobs`` minus the potential at its beginning.
+    """
+    step, after = steps.step, steps.after
+    num_gpus = steps.remaining.shape[1]
+    total, horizon_s = after["total_work"], after["horizon_s"]
+
+    def potential(now_s: np.ndarray, left: np.ndarray, done: np.ndarray) -> np.ndarray:
+        alone_s = left / num_gpus
+        pressure = alone_s / horizon_s * left / (2.0 * total)
+        return (total - done) / total - pressure + (horizon_s - now_s - alone_s) / horizon_s
+
+    left = sum(_open_work(steps))
+    over = step["terminated"] | step["truncated"]
+    behind = np.where(over, 0.0, potential(after["now"], left, after["done_work"]))
+    before = potential(
+        after["now"] - step["span_s"], left + step["busy_gpu_s"], after["done_work"] - step["done_work"]
+    )
+    return ppo_jobs(steps) + behind - before
+
+
+def _open_work(steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) each: GPU-seconds left of the jobs in the system, and those of jobs that have not arrived yet."""
+    after = steps.after
+    running = steps.lookahead_s * steps.remaining.sum(axis=1, dtype=np.float64)
+    not_arrived = after["total_work"] - after["done_work"] - after["waiting_work"] - after["running_work"]
+    return after["waiting_work"] + running, not_arrived
 
 
 def drl_het(steps: Steps) -> np.ndarray:

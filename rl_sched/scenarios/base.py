@@ -29,6 +29,9 @@ class SeedRanges(NamedTuple):
 #: Suffix of a rule with the parameters that were fitted to a scenario.
 TUNED = "_tuned"
 
+#: Reward of a scenario -> the same up to a constant of the workload, but paid closer to the decision: pays a learner.
+PAID_SOONER = {"jct": "lost", "ppo-jobs": "ppo-jobs-shaped"}
+
 #: Used by scenarios with generated workloads.
 DEFAULT_SEEDS = SeedRanges(
     train=range(1_000_000, 1_004_096), val=range(2_000_000, 2_001_024), report=range(12_000_000, 12_001_024)
@@ -81,11 +84,11 @@ class Scenario:
     def training_reward(self) -> str:
         """What pays a learner unless it is told otherwise: ``reward``, or the same objective paid sooner.
 
-        ``lost`` is ``jct`` plus a constant of the workload where every job runs once, without interruption.
+        Both of ``PAID_SOONER`` hold where every job runs once, without interruption.
         """
         rules = self.rules
         once = not (rules.preemption or rules.mtbf_s or rules.outages)
-        return "lost" if self.reward == "jct" and once else self.reward
+        return PAID_SOONER.get(self.reward, self.reward) if once else self.reward
 
     @property
     def window(self) -> int:
