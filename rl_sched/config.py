@@ -94,9 +94,10 @@ class NetworkConfig:
     name: str = "cross_attention"  #: a name of the NETWORKS table
     hidden: int = 32  #: width of tokens and layers
     heads: int = 1  #: attention heads (cross_attention)
+    layers: int = 1  #: times that jobs attend to GPUs (cross_attention)
 
     def __post_init__(self) -> None:
-        _check(self, hidden=">= 1", heads=">= 1")
+        _check(self, hidden=">= 1", heads=">= 1", layers=">= 1")
 
 
 @dataclass(frozen=True, slots=True)

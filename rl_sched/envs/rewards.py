@@ -67,8 +67,8 @@ def ppo_jobs(steps: Steps) -> np.ndarray:
 def ppo_jobs_shaped(steps: Steps) -> np.ndarray:
     """``ppo_jobs`` plus the change of a potential: what it would still pay if no GPU were ever idle again.
 
-    The potential is that of a fluid, which all G GPUs work off in parallel: the progress that is left, the pressure of R
-    GPU-seconds of open work that melt in R / G, and the time left after that; 0 where the episode is over. Such a
+    The potential is that of a fluid which all G GPUs work off in parallel: the progress that is left, the pressure of
+    R GPU-seconds of open work that melt in R / G, and the time left after that; 0 where the episode is over. Such a
     potential changes no policy's rank (Ng et al., 1999). What remains is close to minus the share of GPUs that are
     idle x dt / horizon x (1 + share of the work that is open): waste is paid for while it happens, not at the end.
     The sum over an episode is that of ``ppo_jobs`` minus the potential at its beginning.

@@ -29,7 +29,7 @@ from rl_sched.rl.checkpoint_files import recover as recover
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.rollout import EnvFactory
 
-FORMAT = 2
+FORMAT = 3
 #: The probe: this many environments, observed every ``PROBE_STRIDE`` steps, ``PROBE_TIMES`` times.
 PROBE_ENVS, PROBE_TIMES, PROBE_STRIDE = 2, 8, 25
 PROBE_SEED = 0

@@ -148,7 +148,7 @@ class SetNetworkConformance:
     @pytest.fixture(params=sorted(name for name in NETWORKS if NETWORKS.load(name).any_size))
     def network(self, request: pytest.FixtureRequest) -> nn.Module:
         torch.manual_seed(0)
-        network = make(request.param, config=NetworkConfig(request.param, hidden=16, heads=2))
+        network = make(request.param, config=NetworkConfig(request.param, hidden=16, heads=2, layers=2))
         with torch.no_grad():  # away from the tiny heads of the start
             for p in network.parameters():
                 p.add_(0.3 * torch.randn_like(p))

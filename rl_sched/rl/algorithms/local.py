@@ -109,8 +109,8 @@ class LocalAlgorithm(Algorithm):
 
     @property
     def network(self) -> torch.nn.Module:
-        """The network that acts, with its newest weights (the learner's)."""
-        return self.learner.module[DEFAULT_MODULE_ID].network
+        """The network that acts: the runner's, on the CPU. After a training step it has the learner's weights."""
+        return self.runner.module.network
 
     @property
     def steps(self) -> int:
@@ -143,7 +143,8 @@ class LocalAlgorithm(Algorithm):
 
     def copy_weights(self) -> None:
         """Gives the runners the learner's weights; in one process as a plain copy, without the object store."""
-        weights = self.network.state_dict()
+        learned = self.learner.module[DEFAULT_MODULE_ID].network.state_dict()
+        weights = {name: part.cpu() for name, part in learned.items()}
         self.runner.module.network.load_state_dict(weights)
         if self._remote:
             kept = ray.put(weights)
@@ -210,7 +211,8 @@ def set_up(
     )
     # An error must be told: RLlib's default is to let the runner die in silence and begin another one.
     config.fault_tolerance(restart_failed_env_runners=False, ignore_env_runner_failures=False)
-    config.learners(num_learners=0, learner_class=learner)
+    # The learner is local, on a GPU where this process sees one (a trial of a sweep is given none).
+    config.learners(num_learners=0, learner_class=learner, num_gpus_per_learner=int(torch.cuda.is_available()))
     config.rl_module(
         rl_module_spec=RLModuleSpec(
             module_class=module,

@@ -48,8 +48,9 @@ class PartsMixin:
         self.parts.clear()
 
 
-def take(columns: Any, rows: Tensor | slice) -> Any:
-    """The chosen rows of every tensor in a nested dict."""
+def take(columns: Any, rows: Tensor | slice, device: torch.device | str | None = None) -> Any:
+    """The chosen rows of every tensor in a nested dict, on a device (None = where they are)."""
     if isinstance(columns, dict):
-        return {key: take(value, rows) for key, value in columns.items()}
-    return columns[rows] if isinstance(rows, slice) else columns.index_select(0, rows)
+        return {key: take(value, rows, device) for key, value in columns.items()}
+    chosen = columns[rows] if isinstance(rows, slice) else columns.index_select(0, rows)
+    return chosen if device is None else chosen.to(device)

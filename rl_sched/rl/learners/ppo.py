@@ -145,7 +145,7 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
         for _ in range(num_epochs):
             shuffled = valid[torch.randperm(len(valid), generator=self._shuffle)]
             for rows in shuffled.tensor_split(num_minibatches):
-                yield MultiAgentBatch({module_id: SampleBatch(take(columns, rows))}, env_steps=len(rows))
+                yield MultiAgentBatch({module_id: SampleBatch(take(columns, rows, self.device))}, env_steps=len(rows))
                 # The learner has taken its step on these rows by now.
                 if settings.target_kl is not None and self.parts[-1]["approx_kl"] > settings.target_kl:
                     return
@@ -156,6 +156,6 @@ class SchedulingPPOLearner(PartsMixin, PPOTorchLearner):
         module = self._module[module_id]
         parts = []
         for start in range(0, len(obs["action_mask"]), CHUNK):
-            out = module.forward_train({Columns.OBS: take(obs, slice(start, start + CHUNK))})
-            parts.append(masking.entropy(torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1)))
+            out = module.forward_train({Columns.OBS: take(obs, slice(start, start + CHUNK), self.device)})
+            parts.append(masking.entropy(torch.log_softmax(out[Columns.ACTION_DIST_INPUTS], dim=1)).cpu())
         return torch.cat(parts)

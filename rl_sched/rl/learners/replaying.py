@@ -22,15 +22,15 @@ class ReplayLearner(PartsMixin):
     def pop_errors(self) -> list[Tensor]:
         """(B,) per minibatch since the last call, in the order of the batch."""
         errors, self.errors = self.errors, []
-        return errors
+        return [error.cpu() for error in errors]
 
     def _create_iterator_if_necessary(
-        self, *, training_data: TrainingData, minibatch_size: int | None = None, **kwargs: Any
+        self: Any, *, training_data: TrainingData, minibatch_size: int | None = None, **kwargs: Any
     ) -> Iterator[MultiAgentBatch]:
         """The rows in their order: a replay has drawn them at random."""
         assert training_data.batch is not None and minibatch_size is not None
         ((module_id, batch),) = training_data.batch.policy_batches.items()
         columns = dict(batch)
         for start in range(0, len(batch["weights"]), minibatch_size):
-            part = take(columns, slice(start, start + minibatch_size))
+            part = take(columns, slice(start, start + minibatch_size), self.device)
             yield MultiAgentBatch({module_id: SampleBatch(part)}, env_steps=len(part["weights"]))

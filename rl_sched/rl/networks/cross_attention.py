@@ -10,19 +10,35 @@ import torch
 from torch import Tensor, nn
 
 from rl_sched.config import NetworkConfig
-from rl_sched.errors import ConfigError
-from rl_sched.rl.networks.packing import attend, pack, pool
+from rl_sched.rl.networks.packing import Packed, attend, pack, pool
 from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
 
 #: Hidden units of the value per unit of token width: it is computed once per observation, not per job.
 VALUE_FACTOR = 4
 
 
-class CrossAttention(nn.Module):
-    """Job tokens -> pooled context -> attention to GPU tokens -> T logits per job; the no-op is one more token.
+class AttentionLayer(nn.Module):
+    """Tokens of jobs attend to the GPUs of their observation, then each passes one layer of its own.
 
     Keys and values are the GPU tokens themselves: the key matrix is folded into the query's and the value matrix
     into the output's, which is the same family of functions (d x d products) with G projections less.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = linear(width, heads * width, gain=1.0)
+        self.attended = linear(heads * width, width, gain=1.0, bias=False)
+        self.trunk = linear(width, width)
+
+    def forward(self, tokens: Tensor, gpu: Tensor, absent: Tensor, packed: Packed) -> Tensor:
+        """Tokens (M + B, d), GPUs (B, G, d) -> tokens; ``absent`` and ``packed`` as for ``attend``."""
+        query = self.query(tokens) * (gpu.shape[2] ** -0.5)
+        return self.trunk(tokens + self.attended(attend(query, gpu, absent, packed, self.heads))).relu()
+
+
+class CrossAttention(nn.Module):
+    """Job tokens -> pooled context -> attention to GPU tokens -> T logits per job; the no-op is one more token.
 
     Attributes:
         any_size: It accepts any window and any number of GPUs.
@@ -32,14 +48,9 @@ class CrossAttention(nn.Module):
 
     def __init__(self, spec: SpecLike, config: NetworkConfig, guide_prior: float) -> None:
         super().__init__()
-        if config.hidden < 1 or config.heads < 1:
-            raise ConfigError(
-                f"network.hidden and network.heads must be at least 1; they are {config.hidden} and {config.heads}."
-            )
         self.guided = spec.guided
         self.guide_prior = guide_prior
         self.num_types = spec.num_types
-        self.heads = config.heads
         d = config.hidden
         self.job_in = linear(spec.job_features, d)
         self.globals_in = linear(spec.global_features, 2 * d)  # one half for the jobs, one for the context
@@ -48,9 +59,7 @@ class CrossAttention(nn.Module):
         self.job_pool = linear(2 * d, d, bias=False)
         self.job_hidden = linear(d, d)
         self.context_to_job = linear(d, d, bias=False)
-        self.query = linear(d, self.heads * d, gain=1.0)
-        self.attended = linear(self.heads * d, d, gain=1.0, bias=False)
-        self.trunk = linear(d, d)
+        self.layers = nn.ModuleList(AttentionLayer(d, config.heads) for _ in range(config.layers))
         self.job_head = linear(d, spec.num_types, gain=POLICY_GAIN)
         self.noop_head = linear(d, 1, gain=POLICY_GAIN)
         self.value_hidden = linear(d, VALUE_FACTOR * d)
@@ -74,10 +83,9 @@ class CrossAttention(nn.Module):
 
         rows = (self.job_hidden(rows) + self.context_to_job(context).index_select(0, packed.place)).relu()
         tokens = torch.cat([rows, context])  # (M + B, d)
-        query = self.query(tokens) * (gpu.shape[2] ** -0.5)
         absent = (member.sum(dim=1) == 0).to(gpu.dtype)
-        tokens = tokens + self.attended(attend(query, gpu, absent, packed, self.heads))
-        tokens = self.trunk(tokens).relu()
+        for layer in self.layers:
+            tokens = layer(tokens, gpu, absent, packed)
         job_tokens, noop_tokens = tokens.split([rows.shape[0], batch])
         job_logits, noop_logit = self.job_head(job_tokens), self.noop_head(noop_tokens)
 
