@@ -220,6 +220,7 @@ class TrainConfig:
     val_every: int = 100_000  #: environment steps between two validations
     val_episodes: int = 128  #: at most; fewer where the scenario has fewer VAL seeds
     checkpoint_every: int = 100_000  #: environment steps between two checkpoints
+    average_steps: int = 0  #: what is validated and kept are weights averaged over the last so many steps; 0 = newest
 
     def __post_init__(self) -> None:
         _check(self, steps=">= 1", num_envs=">= 1", val_every=">= 1", val_episodes=">= 1", checkpoint_every=">= 1")

@@ -196,7 +196,7 @@ def test_resumption_restores_everything(tmp_path: Path) -> None:
         algo.train()
     algo.store(tmp_path)
     other = ppo_config(SMALL, TASK.make_env).build_algo()
-    other.resume(tmp_path)
+    other.resume(tmp_path, algo.network.state_dict())
     try:
         assert other.steps == algo.steps > 0
         mine, theirs = (a.runner.return_scale.get_state() for a in (algo, other))
@@ -215,6 +215,26 @@ def test_resumption_restores_everything(tmp_path: Path) -> None:
         other.stop()
 
 
+def test_averaged_weights_are_judged_and_kept() -> None:
+    experiment = dataclasses.replace(SMALL, train=dataclasses.replace(SMALL.train, average_steps=400))
+    algo = ALGORITHMS.load("ppo")(experiment, TASK.make_env).build_algo()
+    try:
+        expected, before = None, 0
+        for _ in range(3):
+            algo.train()
+            algo.average()
+            newest = [part.clone() for part in algo.runner.module.network.parameters()]
+            share = np.exp(-(algo.steps - before) / 400)
+            pairs = zip(expected or newest, newest, strict=True)
+            expected = [share * mean + (1 - share) * new for mean, new in pairs] if expected else newest
+            before = algo.steps
+        assert not torch.equal(newest[0], expected[0])
+        for mean, wanted in zip(algo.network.parameters(), expected, strict=True):
+            torch.testing.assert_close(mean, wanted)
+    finally:
+        algo.stop()
+
+
 @pytest.mark.parametrize("algo", list(ALGORITHMS))
 def test_interrupted_and_resumed_equals_uninterrupted(algo: str, tmp_path: Path) -> None:
     experiment = dataclasses.replace(
@@ -222,7 +242,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(algo: str, tmp_path: Path)
         algo=algo,
         network=NetworkConfig("mlp" if algo == "sac" else "cross_attention", hidden=8),
         replay=ReplayConfig(capacity=1_500, starts=4_200, minibatch=64, ratio=0.5, n_step=3),
-        train=dataclasses.replace(SMALL.train, steps=3_000 if algo == "ppo" else 12_000),
+        train=dataclasses.replace(
+            SMALL.train, steps=3_000 if algo == "ppo" else 12_000, average_steps=800 if algo == "ppo" else 0
+        ),
     )
     whole = train(experiment, tmp_path / "whole", task=TASK)
     # After 5,000 steps of DQN and SAC the ring has gone round; a stop falls between any two updates.

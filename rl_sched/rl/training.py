@@ -154,6 +154,7 @@ class _Run:
         train = self.experiment.train
         before, began = self.algo.steps, time.monotonic()
         metrics = _metrics(self.algo.train())
+        self.algo.average()
         metrics.update(_episode_metrics(self.algo.runner.pop_finished()))
         steps = self.algo.steps
         metrics["steps_per_s"] = (steps - before) / (time.monotonic() - began)
@@ -228,7 +229,7 @@ class _Run:
             raise CheckpointError(
                 f"{str(self.last)!r} belongs to another experiment. Give another folder, or train without resuming."
             )
-        self.algo.resume(self.last)
+        self.algo.resume(self.last, loaded.weights)
         self.validator.pairs = loaded.meta["gap_pairs"]
         now, meta = self.standing, loaded.meta
         now.seconds, now.best_score = meta["seconds"], meta["best_score"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +60,10 @@ class LocalAlgorithm(Algorithm):
 
     def setup(self, config: Any) -> None:
         super().setup(config)
-        self._remote: int = self.config.env_config["experiment"].train.env_runners
+        train = self.config.env_config["experiment"].train
+        self._remote: int = train.env_runners
+        self._averaged = copy.deepcopy(self.runner.module.network) if train.average_steps else None
+        self._averaged_at = 0  # environment steps
         if self._remote:
             groups = self._everywhere(_groups)
             self.runner.return_scale = ReturnScale(np.concatenate(groups))
@@ -109,8 +114,19 @@ class LocalAlgorithm(Algorithm):
 
     @property
     def network(self) -> torch.nn.Module:
-        """The network that acts: the runner's, on the CPU. After a training step it has the learner's weights."""
-        return self.runner.module.network
+        """What is judged and kept, on the CPU: the network that acts, or the average of its past weights."""
+        return self.runner.module.network if self._averaged is None else self._averaged
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Takes the newest weights into the average, with ``train.average_steps`` as its time constant."""
+        if self._averaged is None:
+            return
+        steps = self.steps - self._averaged_at
+        kept = math.exp(-steps / self.config.env_config["experiment"].train.average_steps) if self._averaged_at else 0.0
+        for mean, new in zip(self._averaged.parameters(), self.runner.module.network.parameters(), strict=True):
+            mean.lerp_(new, 1.0 - kept)
+        self._averaged_at = self.steps
 
     @property
     def steps(self) -> int:
@@ -118,15 +134,19 @@ class LocalAlgorithm(Algorithm):
         return self.runner.num_env_steps_sampled_lifetime
 
     def store(self, folder: Path) -> None:
-        """Writes everything that ``resume`` needs."""
+        """Writes everything that ``resume`` needs; averaged weights are those of the checkpoint itself."""
         self.save_to_path(str((folder / RLLIB_STATE).resolve()))
         if self._remote:
             (folder / RLLIB_STATE / RUNNERS_STATE).write_bytes(
                 pickle.dumps(self._everywhere(SchedulingRunner.get_state))
             )
 
-    def resume(self, folder: Path) -> None:
+    def resume(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
         """Continues exactly from what ``store`` wrote.
+
+        Args:
+            folder: Of the checkpoint.
+            weights: Its own: those of ``network``.
 
         Raises:
             CheckpointError: There is no such state.
@@ -140,6 +160,9 @@ class LocalAlgorithm(Algorithm):
             states = pickle.loads((state / RUNNERS_STATE).read_bytes())
             self._everywhere(lambda runner: runner.set_state(states[runner.worker_index - 1]))
         self.copy_weights()
+        if self._averaged is not None:
+            self._averaged.load_state_dict(weights)
+            self._averaged_at = self.steps
 
     def copy_weights(self) -> None:
         """Gives the runners the learner's weights; in one process as a plain copy, without the object store."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ class ReplayAlgorithm(LocalAlgorithm):
         arrays = {"owed": np.array(self._owed), **self.replay.get_state()}
         np.savez(folder / REPLAY_STATE, **arrays)  # type: ignore[arg-type]
 
-    def resume(self, folder: Path) -> None:
-        super().resume(folder)
+    def resume(self, folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
+        super().resume(folder, weights)
         with np.load(folder / REPLAY_STATE, allow_pickle=False) as arrays:
             self._owed = float(arrays["owed"])
             self.replay.set_state(arrays)
