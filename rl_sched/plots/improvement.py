@@ -28,6 +28,7 @@ class Chance(NamedTuple):
 class Data(NamedTuple):
     """One panel for each other policy."""
 
+    arms: list[str]  #: from top to bottom
     panels: dict[str, list[Chance]]
     title: str
     caption: str
@@ -67,24 +68,23 @@ def data(
         f"n = {n} training seeds; {method}. A rule is one "
         "run. Where every run is on one side the interval has no width, however few runs there are."
     )
-    return Data(panels, title, text)
+    return Data([a.name for a in arms], panels, title, text)
 
 
 def draw(figure_data: Data) -> Figure:
     """One panel beside the other, arms in the order of the table."""
-    panels = figure_data.panels
-    tall = max(map(len, panels.values()))
+    arms, panels = figure_data.arms, figure_data.panels
     with mpl.rc_context(style.RC):
-        figure = style.new_figure(max(6.4, 1.8 + 3.4 * len(panels)), 1.7 + 0.3 * tall)
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        figure = style.new_figure(max(6.4, 2.2 + 2.9 * len(panels)), 1.7 + 0.3 * len(arms))
+        axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for ax, (other, chances) in zip(axes, panels.items(), strict=True):
             ax.axvline(0.5, color="#444444", linewidth=0.9, linestyle=":")
-            for y, (arm, _, chance) in enumerate(chances):
-                color = style.look(arm).color
+            for arm, _, chance in chances:
+                y, color = arms.index(arm), style.look(arm).color
                 ax.plot([chance.low, chance.high], [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
                 ax.plot(chance.value, y, "o", color=color, markersize=6.5, markeredgecolor="white", zorder=5)
-            ax.set_yticks(range(len(chances)), [style.label(c.arm) for c in chances])
-            ax.set_ylim(len(chances) - 0.4, -0.6)
+            ax.set_yticks(range(len(arms)), [style.label(arm) for arm in arms])
+            ax.set_ylim(len(arms) - 0.4, -0.6)
             ax.set_xlim(-0.03, 1.03)
             ax.grid(axis="y", visible=False)
             ax.set_xlabel("P(arm is better)")

@@ -98,8 +98,8 @@ def data(table: pd.DataFrame, *, title: str = "Trade-offs", metrics: Sequence[st
     workloads = rows["eval_seed"].nunique()
     text = (
         f"Ellipses: 95 % intervals of both axes; {n}n = {workloads} workloads for rules and an arm with one seed. "
-        "Line: the Pareto front of the estimates, lower is better on both axes; whether two neighbours differ, the "
-        "ellipses tell."
+        "Black rims and line: the Pareto front of the estimates, lower is better on both axes; whether two neighbours "
+        "differ, the ellipses tell."
     )
     if far:
         text += f" Beyond {CUT:g} times the best mean JCT, not shown: {', '.join(map(style.label, far))}."
@@ -110,7 +110,7 @@ def draw(figure_data: Data) -> Figure:
     """Panels side by side with common policies; the points of the front are named."""
     panels = figure_data.panels
     with mpl.rc_context(style.RC):
-        figure = style.new_figure(1.2 + 4.3 * len(panels), 4.9)
+        figure = style.new_figure(2.2 + 3.7 * len(panels), 4.4)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, (metric, points) in zip(axes, panels.items(), strict=True):
             for point in points:
@@ -128,7 +128,7 @@ def draw(figure_data: Data) -> Figure:
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=7.5)
+        figure.legend(handles, labels, loc="outside right upper", fontsize=7.5)
         figure.suptitle(figure_data.title, fontsize=11)
         style.caption(figure, figure_data.caption)
     return figure
