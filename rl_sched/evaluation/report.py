@@ -17,6 +17,7 @@ import pandas as pd
 
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation import statistics as st
+from rl_sched.evaluation.blocks import Block, Picture
 from rl_sched.evaluation.comparison import Row, compare, marginal
 from rl_sched.evaluation.document import document
 from rl_sched.evaluation.findings import Costs, Drawn, Report, ScenarioReport
@@ -213,12 +214,8 @@ def write_report(
     drawn = draw(report, Material(table, curves, sweep), out_dir) if draw is not None else []
     report = dataclasses.replace(report, figures=drawn)
     files = [out_dir / figure.file for figure in drawn]
-    named = [out_dir / f"report.{suffix}" for suffix in ("md", "tex", "html", "json")]
-    paths = ReportPaths(*named, out_dir / "rows.csv", files)
-    blocks = document(report)
-    paths.markdown.write_text(to_markdown(blocks))
-    paths.latex.write_text(to_latex(blocks))
-    paths.html.write_text(to_html(blocks, out_dir))
+    written = write_document(document(report), out_dir, "report")
+    paths = ReportPaths(*written, out_dir / "report.json", out_dir / "rows.csv", files)
     paths.json.write_text(json.dumps(plain(report), indent=1) + "\n")
     table.to_csv(paths.rows_csv, index=False)
     if last is not None:
@@ -226,4 +223,21 @@ def write_report(
     return paths
 
 
-__all__ = ["Draw", "ReportPaths", "build_report", "plain", "write_report"]
+def write_document(blocks: Sequence[Block], folder: Path, name: str, picture: Path | None = None) -> list[Path]:
+    """Writes blocks as ``NAME.md``, ``NAME.tex`` and ``NAME.html`` into an existing folder.
+
+    Args:
+        blocks: What is said.
+        folder: Where to.
+        name: Of the files.
+        picture: A figure in that folder, shown at the end.
+    """
+    shown = [*blocks, Picture(picture.name, name)] if picture is not None else list(blocks)
+    texts = {"md": to_markdown(shown), "tex": to_latex(shown), "html": to_html(shown, folder)}
+    paths = [folder / f"{name}.{suffix}" for suffix in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text)
+    return paths
+
+
+__all__ = ["Draw", "ReportPaths", "build_report", "plain", "write_document", "write_report"]

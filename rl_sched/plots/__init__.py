@@ -21,6 +21,7 @@ FIGURES = Registry(
         "parallel_coordinates": "rl_sched.plots.parallel_coordinates:FIGURE",
         "sweep_timeline": "rl_sched.plots.sweep_timeline:FIGURE",
         "stability": "rl_sched.plots.stability:FIGURE",
+        "robustness": "rl_sched.plots.robustness:FIGURE",
         "run_jct": "rl_sched.plots.run_jct:FIGURE",
         "run_timeline": "rl_sched.plots.run_timeline:FIGURE",
         "run_gantt": "rl_sched.plots.run_gantt:FIGURE",
