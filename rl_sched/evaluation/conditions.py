@@ -68,7 +68,7 @@ def conditions(home: Scenario, others: Sequence[Scenario] = ()) -> tuple[list[Co
         add(f"load {100 * (load - 1):+.0f} %", LOAD, load, lambda load=load: _at_load(home, load))
     for noise in NOISES:
         add(f"estimates {100 * noise:.0f} % off", NOISE, noise, lambda noise=noise: _under(home, estimate_noise=noise))
-    add(f"cluster x{CLUSTER_FACTOR}, same load", ELSEWHERE, None, lambda: _larger(home))
+    add(f"cluster x{CLUSTER_FACTOR} at the same load", ELSEWHERE, None, lambda: _larger(home))
     add("node failures", ELSEWHERE, None, lambda: _failing(home))
     for other in others:
         add(other.name, ELSEWHERE, None, lambda other=other: other, False)

@@ -10,6 +10,8 @@ from pathlib import Path
 from rl_sched.evaluation.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, spans
 
 _TAGS = {"plain": "{}", "strong": "<strong>{}</strong>", "code": "<code>{}</code>"}
+#: Cells with more characters than this may be wrapped.
+LONG_CELL = 30
 _STYLE = """
 :root { color-scheme: light dark; --text: #1d2329; --soft: #59636e; --line: #d9dee3; --back: #ffffff; --band: #f5f7f9; }
 @media (prefers-color-scheme: dark) {
@@ -27,6 +29,7 @@ a { color: inherit; } code { font-size: .92em; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .38rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { background: var(--band); vertical-align: bottom; font-weight: 600; white-space: normal; min-width: 5.5rem; }
+td.long { white-space: normal; min-width: 11rem; }
 tr:last-child td { border-bottom: 0; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--back); }
 th:first-child { background: var(--band); }
@@ -67,6 +70,10 @@ def to_html(blocks: Sequence[Block], folder: Path) -> str:
     )
 
 
+def _cell(text: str) -> str:
+    return f'<td class="long">{inline(text)}</td>' if len(text) > LONG_CELL else f"<td>{inline(text)}</td>"
+
+
 def _text(block: Block, folder: Path) -> str:
     match block:
         case Heading(level, text):
@@ -77,7 +84,7 @@ def _text(block: Block, folder: Path) -> str:
             return "<ul>" + "".join(f"<li>{inline(item)}</li>" for item in items) + "</ul>"
         case Table(header, rows):
             head = "".join(f'<th scope="col">{inline(cell)}</th>' for cell in header)
-            body = "".join("<tr>" + "".join(f"<td>{inline(c)}</td>" for c in row) + "</tr>" for row in rows)
+            body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
             table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             return f'<div class="table" tabindex="0">{table}</div>'  # can be scrolled with the keys
         case Picture(file, title):

@@ -57,6 +57,7 @@ def draw_report(report: Report, material: Material, out_dir: Path) -> list[Drawn
 
 def _write(sheet: _Sheet, path: Path, scenario: str | None) -> Drawn:
     style.save(sheet.figure, path)
+    sheet.figure.set_layout_engine("none")  # the layout is found, and finding it again would take as long
     style.save(sheet.figure, path.with_suffix(".pdf"))
     return Drawn(path.name, f"{sheet.name.replace('_', ' ')}: {sheet.title}", scenario)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
 
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.conditions import ELSEWHERE, LOAD, NOISE
@@ -15,6 +16,8 @@ from rl_sched.evaluation.robustness import Standing
 from rl_sched.plots import style
 
 FAMILIES = {LOAD: "load, of the home scenario", NOISE: "spread of the run-time estimates", ELSEWHERE: "elsewhere"}
+#: Percent, on an axis that is linear around 0 and logarithmic beyond.
+TICKS = (0, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 #: Home on the scale of a family.
 HOME_LEVEL = {LOAD: 1.0, NOISE: 0.0}
 
@@ -111,9 +114,10 @@ def draw(figure_data: Data) -> Figure:
             for ax in (above, below):
                 ax.axhline(0.0, color="#444444", linewidth=0.9, linestyle=":")
                 ax.set_yscale("symlog", linthresh=20.0)
+                ax.yaxis.set_major_locator(FixedLocator([sign * tick for tick in TICKS for sign in (-1, 1)]))
                 ax.yaxis.set_major_formatter(lambda value, _: f"{value:+.0f} %" if value else "0")
             ticks = {p.x: p.label for line in lines for p in line.points}
-            texts = [text if ordered else text.replace(", ", ",\n").replace(" ", "\n", 1) for text in ticks.values()]
+            texts = [text if ordered else text.replace(" at ", "\nat ") for text in ticks.values()]
             below.set_xticks(list(ticks), texts)
             below.set_xlim(min(ticks) - 0.35 * step, max(ticks) + 0.35 * step)
             below.set_xlabel(FAMILIES[family])
