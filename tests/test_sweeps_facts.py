@@ -114,8 +114,9 @@ def test_the_importance_finds_what_matters() -> None:
 
 def test_numbers_are_compared_one_by_one() -> None:
     then = {Number("a", "at 1"): 2.0, Number("a", "at 2"): math.nan, Number("old"): 1.0, Number("b"): 0.0}
-    found = compare(then, {**then, Number("new"): 5.0}, 0.0)
-    assert found.compared == 5 and [name for name, *_ in found.differences] == ["new"]
+    assert compare(then, {**then, Number("new"): 5.0}, 0.0) == (4, [], 0.0, [])
+    more = compare(then, {**then, Number("a", "at 3"): 5.0}, 0.0)
+    assert more.compared == 5 and [name for name, *_ in more.differences] == ["a at 3"]
     only_then = {k: v for k, v in then.items() if k.kind != "old"}
     assert compare(then, only_then, 0.0).differences == []  # another version of the code measures other things
     close = compare(then, {**then, Number("a", "at 1"): 2.0 + 1e-9}, 1e-6)
