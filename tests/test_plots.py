@@ -162,7 +162,9 @@ def test_a_policy_has_one_colour_everywhere() -> None:
     assert style.label("learned") == "learned" and style.label(arm("mlp", "cdf")) == "mlp, cdf"
 
 
-def test_a_report_carries_its_figures(tmp_path: Path) -> None:
+def test_a_report_carries_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every figure is rendered by the test above; here their names and places count.
+    monkeypatch.setattr(style, "save", lambda figure, path: path.write_bytes(PNG + path.suffix.encode()))
     both = pd.concat([ablation(2, 3), ablation(2, 3, scenario="philly")])
     curves = learning_curves(2).assign(scenario="philly")
     what = {"curves": curves, "costs": costs(2), "sweep": facts(), "resamples": 200, "draw": draw_report}
@@ -175,11 +177,12 @@ def test_a_report_carries_its_figures(tmp_path: Path) -> None:
     assert names == [*of_default, *of_philly, "sweep_timeline.png"]
     text, page = paths.markdown.read_text(), paths.html.read_text()
     assert all((tmp_path / n).read_bytes().startswith(PNG) and f"]({n})" in text for n in names)
-    assert all((tmp_path / n).with_suffix(".pdf").read_bytes().startswith(b"%PDF") for n in names)
+    assert all((tmp_path / n).with_suffix(".pdf").is_file() for n in names)
     assert page.count("data:image/png;base64,") == len(names) and "## The sweep" in text
 
 
-def test_rows_without_distributions_draw_no_cdf(tmp_path: Path) -> None:
+def test_rows_without_distributions_draw_no_cdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "save", lambda figure, path: path)
     table = ablation(2, 3)
     table = table[table["eval_seed"] != ALL_WORKLOADS]
     table = table[table["metric"].isin(["mean_jct_s", "num_unfinished"]) & (table["train_seed"] < 2)]

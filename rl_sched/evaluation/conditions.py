@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rl_sched.cluster import ClusterSpec, NodeGroup
@@ -65,13 +66,13 @@ def conditions(home: Scenario, others: Sequence[Scenario] = ()) -> tuple[list[Co
             notes.append(f"{name} is left out: {error}")
 
     for load in LOADS:
-        add(f"load {100 * (load - 1):+.0f} %", LOAD, load, lambda load=load: _at_load(home, load))
+        add(f"load {100 * (load - 1):+.0f} %", LOAD, load, partial(_at_load, home, load))
     for noise in NOISES:
-        add(f"estimates {100 * noise:.0f} % off", NOISE, noise, lambda noise=noise: _under(home, estimate_noise=noise))
-    add(f"cluster x{CLUSTER_FACTOR} at the same load", ELSEWHERE, None, lambda: _larger(home))
-    add("node failures", ELSEWHERE, None, lambda: _failing(home))
+        add(f"estimates {100 * noise:.0f} % off", NOISE, noise, partial(_under, home, estimate_noise=noise))
+    add(f"cluster x{CLUSTER_FACTOR} at the same load", ELSEWHERE, None, partial(_larger, home))
+    add("node failures", ELSEWHERE, None, partial(_failing, home))
     for other in others:
-        add(other.name, ELSEWHERE, None, lambda other=other: other, False)
+        add(other.name, ELSEWHERE, None, partial(replace, other), False)
     return found, notes
 
 

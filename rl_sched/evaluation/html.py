@@ -51,7 +51,8 @@ def to_html(blocks: Sequence[Block], folder: Path) -> str:
         folder: Where the figures are.
     """
     title = next((block.text for block in blocks if isinstance(block, Heading) and block.level == 1), "Report")
-    parts, sections = [], []
+    parts: list[str] = []
+    sections: list[tuple[str, str]] = []
     for block in blocks:
         if isinstance(block, Heading) and block.level == 2:
             sections.append((f"s{len(sections) + 1}", block.text))
