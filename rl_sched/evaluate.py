@@ -2,7 +2,8 @@
 
 A policy may come from MLflow's model registry too (``--checkpoint models:/NAME@champion``). Several checkpoints, one a
 training seed, are replicates of one policy. Without ``--checkpoint`` the rules alone. VAL workloads by default;
-``--final`` opens REPORT, which is counted. ``--list`` shows what there is to evaluate.
+``--final`` opens REPORT, which is counted. ``--robustness`` plays under conditions that the policies were not made for;
+``--list`` shows what there is to evaluate.
 """
 
 from __future__ import annotations
@@ -10,22 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rl_sched.errors import ConfigError
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.verbs import run_verb
 
 if TYPE_CHECKING:
+    from rl_sched.evaluation.blocks import Table
     from rl_sched.evaluation.comparison import Row
-    from rl_sched.scenarios.base import Scenario
+    from rl_sched.sweeps.contenders import Setting
 
-LEARNED = "learned"
-DEFAULT_SCENARIO = "default"
-DEFAULT_EPISODES = 128
+#: Of the table of the console.
+LATENCY = "p50_decision_latency_s"
+#: Other traces for ``--robustness``.
+ELSEWHERE = ("default", "poisson", "philly")
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,6 +41,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scenario", metavar="NAME", help="default: the one that the policy was trained on")
     parser.add_argument("--policies", metavar="A,B,...", help="rules to compare with; default: all baselines")
     parser.add_argument("--episodes", type=int, metavar="N", help="workloads (default: 128, or all if there are fewer)")
+    parser.add_argument(
+        "--robustness", action="store_true",
+        help="also under other loads, wrong estimates, a larger cluster, node failures and on other traces",
+    )  # fmt: skip
+    parser.add_argument(
+        "--also", metavar="A,B,...", help=f"scenarios for --robustness (default: {', '.join(ELSEWHERE)}, if there)"
+    )
+    parser.add_argument("--latency", action="store_true", help="measure how long decisions take, one at a time")
     parser.add_argument("--final", action="store_true", help="use the held-out REPORT workloads; every use is counted")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report.md, report.json, rows.csv and figures")
@@ -51,29 +61,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def find_checkpoints(given: Sequence[str], store: Store) -> tuple[list[Path], list[str]]:
-    """The folders of checkpoints, and a sentence for each that is given by its name in the model registry.
-
-    Raises:
-        CheckpointError: A name is not registered, or its files are gone or have changed.
-        ConfigError: A name is not written as one.
-        RlSchedError: MLflow's database cannot be read, or the files not be fetched.
-    """
-    from rl_sched.tracking.models import ModelRegistry
-    from rl_sched.tracking.versions import SCHEME
-
-    registry = ModelRegistry(store)
-    folders, notes = [], []
-    for text in given:
-        if not text.startswith(SCHEME):
-            folders.append(Path(text))
-            continue
-        version = registry.find(text)
-        folders.append(registry.folder(version))
-        notes.append(f"{text} is {version.describe()} of the registered model {version.name}.")
-    return folders, notes
-
-
 def show_list(store: Store, as_json: bool) -> int:
     """Prints what there is to evaluate; returns the exit code."""
     from rl_sched.sweeps.catalogue import collect, to_text
@@ -81,58 +68,6 @@ def show_list(store: Store, as_json: bool) -> int:
     catalogue = collect(store)
     print(json.dumps(catalogue._asdict()) if as_json else to_text(catalogue))
     return 0
-
-
-def load_checkpoint(path: Path) -> tuple[Path, Any]:
-    """The folder that holds the weights (``best`` of a training folder), and its learned policy.
-
-    Raises:
-        CheckpointError: There is no checkpoint, it is incomplete, or it does not give its stored outputs.
-    """
-    from rl_sched.rl.checkpoint import locate
-    from rl_sched.rl.learned_policy import LearnedPolicy  # torch: only when there is something to load
-
-    folder = locate(path)
-    return folder, LearnedPolicy.load(folder)
-
-
-def load_replicates(paths: Sequence[Path]) -> tuple[list[Path], list[Any]]:
-    """The folders and the policies of checkpoints of one experiment.
-
-    Raises:
-        CheckpointError: One cannot be used.
-        ConfigError: Two have the same training seed, or differ in more than the seed.
-    """
-    loaded = [load_checkpoint(path) for path in paths]
-    for i, (folder, policy) in enumerate(loaded):
-        for other, earlier in loaded[:i]:
-            if policy.experiment.seed == earlier.experiment.seed:
-                raise ConfigError(
-                    f"Several checkpoints must be of different training seeds; {str(other)!r} and {str(folder)!r} both "
-                    f"have seed {policy.experiment.seed}. Leave one out."
-                )
-            if replace(policy.experiment, seed=0) != replace(earlier.experiment, seed=0):
-                raise ConfigError(
-                    "Several checkpoints must be of one experiment and differ in the training seed only; "
-                    f"{str(other)!r} and {str(folder)!r} differ in more. Evaluate them one by one."
-                )
-    return [folder for folder, _ in loaded], [policy for _, policy in loaded]
-
-
-def choose_policies(text: str | None, scenario: Scenario) -> dict[str, Any]:
-    """The rules named in ``--policies``, or all baselines.
-
-    Raises:
-        ConfigError: A name is not known, or none is left.
-    """
-    from rl_sched.evaluation.protocol import BASELINES, baselines
-
-    if text is None:
-        return baselines(scenario)
-    names = tuple(dict.fromkeys(n.strip() for n in text.split(",") if n.strip()))
-    if not names:
-        raise ConfigError(f"--policies must name at least one rule, as in --policies {BASELINES[0]},{BASELINES[-1]}.")
-    return baselines(scenario, names)
 
 
 def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
@@ -146,10 +81,12 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
     """
     from rl_sched.evaluation.comparison import interval_text
     from rl_sched.evaluation.console import NONE, seconds, text_table
-    from rl_sched.evaluation.markdown import score_cell
+    from rl_sched.evaluation.tables import score_cell
 
     learned = next((r for r in rows if r.learned), None)
     header = ["policy", f"{title} [95 %]", "above bound %", "p95 JCT (s)", "wait (s)", "util. %", "unfinished"]
+    timed = any(LATENCY in r.means for r in rows)
+    header += ["p50 / p99 decision (ms)"] * timed
     header += [f"{versus} against it", "verdict"] if learned else [f"against {versus}", "verdict"]
     lines = []
     for row in sorted(rows, key=lambda r: r.name != versus if learned else False):
@@ -164,11 +101,86 @@ def print_table(rows: Sequence[Row], title: str, versus: str) -> None:
                 seconds(m["mean_wait_s"]),
                 f"{100 * m['utilisation_frac']:.1f}",
                 f"{row.num_unfinished}",
+                *([_latency(m)] if timed else []),
                 NONE if c is None else interval_text(c.difference_pct),
                 NONE if c is None else c.verdict,
             ]
         )
     print(text_table(header, lines))
+
+
+def progress_line(as_json: bool) -> Callable[[str], None]:
+    """Shows on a terminal what is being evaluated; an empty text clears the line."""
+
+    def show(text: str) -> None:
+        if not as_json and sys.stderr.isatty():
+            print("\r\033[K" + (f"evaluating {text} ..." if text else ""), end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def run_robustness(args: argparse.Namespace, setting: Setting) -> int:
+    """Evaluates under all conditions and prints; returns the exit code."""
+    from rl_sched.evaluation import robustness as rb
+    from rl_sched.evaluation import statistics as st
+    from rl_sched.evaluation.conditions import conditions
+    from rl_sched.evaluation.report import plain, write_document
+    from rl_sched.scenarios import SCENARIOS
+
+    names = [n.strip() for n in args.also.split(",") if n.strip()] if args.also else ELSEWHERE
+    others = [SCENARIOS.create(name) for name in names if name != setting.scenario.name]
+    missing = [why for other in others if (why := other.available()) is not None]
+    if missing and args.also:
+        raise ConfigError(missing[0])
+    asked, left_out = conditions(setting.scenario, [other for other in others if other.available() is None])
+    opened = setting.open_report({f"{setting.scenario.name}: {c.name}": c.scenario for c in asked})
+    setting.name_checkpoints(opened)
+    show = progress_line(args.json)
+    table, refused = rb.judge(setting.policies, asked, setting.seeds, on_condition=show)
+    show("")
+    resamples = st.RESAMPLES_FINAL if args.final else st.RESAMPLES
+    reference = rb.best_rule(table, asked[0].name)
+    found = rb.standings(table, asked, reference, resamples=resamples)
+    shown = rb.shown_policies(found, reference)
+    notes = [*setting.notes, *missing, *left_out, *refused]
+    title = f"Robustness of policies made for {setting.scenario.name}"
+    blocks = rb.document(title, found, shown, reference, notes)
+    written: list[Path] = []
+    if args.out is not None:
+        from rl_sched.plots import FIGURES, style
+
+        args.out.mkdir(parents=True, exist_ok=True)
+        figure = FIGURES.load("robustness")(found, shown, reference, title=title)
+        drawn = [style.save(figure, args.out / f"robustness.{suffix}") for suffix in ("png", "pdf")]
+        written = [*write_document(blocks, args.out, "robustness", drawn[0]), *drawn, args.out / "rows.csv"]
+        table.to_csv(written[-1], index=False)
+    if args.json:
+        head = {"scenario": setting.scenario.name, "split": setting.split, "reference": reference}
+        head |= {"checkpoints": [str(folder) for folder in setting.folders], "report_openings": opened}
+        print(
+            json.dumps(plain({**head, "conclusions": rb.conclusions(found, reference), "rows": found, "notes": notes}))
+        )
+        return 0
+    print("\n".join(notes), end="\n\n")
+    print_robustness(rb.robustness_table(found, shown, reference))
+    print()
+    print("\n".join(rb.conclusions(found, reference)))
+    if written:
+        print(f"\nWritten: {written[0]} and {', '.join(path.name for path in written[1:])}.")
+    return 0
+
+
+def print_robustness(table: Table) -> None:
+    """The table of the console."""
+    from rl_sched.evaluation.console import text_table
+
+    rows = [[cell.replace("**", "").replace("`", "") for cell in row] for row in table.rows]
+    print(text_table([cell.replace("`", "") for cell in table.header], rows))
+
+
+def _latency(means: Mapping[str, float]) -> str:
+    """``0.31 / 0.52``: milliseconds."""
+    return " / ".join(f"{1e3 * means[name]:.2g}" for name in (LATENCY, LATENCY.replace("p50", "p99")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -177,59 +189,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     store = Store(args.data)
     if args.list:
         return show_list(store, args.json)
+    from rl_sched.sweeps.contenders import look_up
+
+    setting = look_up(store, args.checkpoint, args.scenario, args.policies, args.episodes, args.final)
+    return run_robustness(args, setting) if args.robustness else run_evaluation(args, setting)
+
+
+def run_evaluation(args: argparse.Namespace, setting: Setting) -> int:
+    """Evaluates on one scenario and prints; returns the exit code."""
+    import pandas as pd
+
     from rl_sched.evaluation import protocol
     from rl_sched.evaluation import statistics as st
     from rl_sched.evaluation.comparison import compare
-    from rl_sched.evaluation.openings import record_opening
     from rl_sched.evaluation.report import build_report, plain, write_report
     from rl_sched.evaluation.scores import objective_of
-    from rl_sched.scenarios import SCENARIOS
+    from rl_sched.sweeps.contenders import LEARNED, latency_rows
 
-    if args.scenario is not None:
-        SCENARIOS[args.scenario]  # a wrong name is told before a checkpoint is loaded
-    paths, registered = find_checkpoints(args.checkpoint, store)
-    folders, learned = load_replicates(paths)
-    trained_on = SCENARIOS.names(learned[0].experiment.scenario) if learned else []
-    if args.scenario is None and len(trained_on) > 1:
-        raise ConfigError(
-            "A policy of several scenarios is judged on one at a time; this one was trained on "
-            f"{', '.join(trained_on)}. Name one with --scenario."
+    scenario, rules, learned, notes = setting.scenario, setting.rules, setting.learned, setting.notes
+    seeds = setting.seeds(scenario)
+    opened = setting.open_report({scenario.name: scenario})
+    setting.name_checkpoints(opened)
+    show = progress_line(args.json)
+    table = protocol.evaluate(setting.policies, scenario, seeds, on_policy=show)
+    if args.latency:
+        show("decision latencies")
+        table = pd.concat([table, latency_rows(setting, seeds[0])], ignore_index=True)
+        notes.append(
+            f"Decision latencies: one run of workload {seeds[0]}, one decision at a time, on this machine now."
         )
-    scenario = SCENARIOS.create(args.scenario or (trained_on[0] if trained_on else DEFAULT_SCENARIO))
-    if (why := scenario.available()) is not None:
-        raise ConfigError(why)
-    rules = choose_policies(args.policies, scenario)
-    split = "report" if args.final else "val"
-    episodes = DEFAULT_EPISODES if args.episodes is None else args.episodes
-    seeds = protocol.choose_seeds(scenario, split, episodes, at_most=args.episodes is None)
-    notes = [f"Scenario {scenario.name}: {len(seeds)} {split.upper()} workloads on {scenario.cluster.describe()}."]
-    notes += registered
-    opened: list[int] = []
-    for folder, policy in zip(folders, learned, strict=True):
-        notes.append(f"{LEARNED}: checkpoint {folder}, training seed {policy.experiment.seed}.")
-        if args.final:
-            opened.append(record_opening(folder, scenario.name, len(seeds)))
-            notes.append(f"REPORT opened {opened[-1]} time{'s' * (opened[-1] > 1)} for this checkpoint.")
-
-    if not args.final:
-        chosen = ["the checkpoint"] if scenario.name in trained_on else []
-        chosen += (
-            ["the parameters of the *_tuned rules"] if any(name.endswith(protocol.TUNED) for name in rules) else []
-        )
-        if chosen:
-            notes.append(
-                f"VAL workloads also chose {' and '.join(chosen)}, so figures on them are slightly optimistic; --final "
-                "judges on the held-out REPORT workloads."
-            )
-
-    def progress(name: str) -> None:
-        if not args.json and sys.stderr.isatty():
-            print(f"\r\033[Kevaluating {name} ...", end="", file=sys.stderr, flush=True)
-
-    policies = {**({LEARNED: learned} if learned else {}), **rules}
-    table = protocol.evaluate(policies, scenario, seeds, on_policy=progress)
-    if not args.json and sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    show("")
     resamples = st.RESAMPLES_FINAL if args.final else st.RESAMPLES
     objective = objective_of(table)
     judged = build_report(table, title="Evaluation", resamples=resamples).scenarios[0]
@@ -243,8 +232,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             table, args.out, title=f"Evaluation on {scenario.name}", notes=notes, resamples=resamples, draw=draw_report
         )
     if args.json:
-        head = {"scenario": scenario.name, "split": split, "episodes": len(seeds), "first_seed": seeds[0]}
-        head |= {"checkpoints": [str(folder) for folder in folders], "report_openings": opened}
+        head = {"scenario": scenario.name, "split": setting.split, "episodes": len(seeds), "first_seed": seeds[0]}
+        head |= {"checkpoints": [str(folder) for folder in setting.folders], "report_openings": opened}
         tail = {"conclusions": judged.conclusions, "captions": judged.captions, "notes": notes}
         print(json.dumps(plain({**head, "objective": objective, "rows": rows, **tail})))
         return 0
@@ -253,7 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     print()
     print("\n".join([*judged.conclusions, *judged.captions]))
     if out is not None:
-        print(f"\nWritten: {out.markdown}, {out.json.name}, {out.rows_csv.name} and {len(out.figures)} figures.")
+        print(
+            f"\nWritten: {out.markdown}, {out.latex.name}, {out.html.name}, {out.json.name}, {out.rows_csv.name} and "
+            f"{len(out.figures)} figures."
+        )
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,14 @@ from rl_sched.evaluation.comparison import (
     short,
 )
 from rl_sched.evaluation.console import seconds, text_table
+from rl_sched.evaluation.document import document
 from rl_sched.evaluation.markdown import markdown_table, to_markdown
 from rl_sched.evaluation.protocol import run_rows
 from rl_sched.evaluation.report import build_report, plain, write_report
 from rl_sched.evaluation.scores import COLUMNS, Objective
 from rl_sched.evaluation.statistics import ONE_SEED, Estimate
+from rl_sched.evaluation.tables import compute_table, hours
+from rl_sched.evaluation.verdicts import against_reference
 from rl_sched.policies.bounds.lower import LowerBounds
 from tests.evaluation_cases import ablation, arm, costs, random_run, run
 
@@ -42,6 +46,12 @@ def table_of(scores: dict[str, list[list[float]]], metric: str = "mean_jct_s") -
         for e, value in enumerate(values)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_headings(text: str) -> list[str]:
+    """Titles of sections in Markdown or LaTeX, without markup."""
+    found = re.findall(r"^(?:#{2,} |\\(?:sub)*section\{)(.*?)\}?$", text, re.M)
+    return [re.sub(r"\\texttt\{|[`}]", "", title) for title in found]
 
 
 def test_names_of_arms() -> None:
@@ -142,7 +152,7 @@ def test_report_says_what_the_stored_structure_says(tmp_path: Path) -> None:
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     header = lines[0]
     for heading in ("mean JCT (s) [95 %]", "vs reference %", "P(better)", "adj. p", "verdict", "vs SJF", "vs best rule",
-                    "seeds done / failed", "CPU s"):  # fmt: skip
+                    "seeds done / failed", "CPU-hours"):  # fmt: skip
         assert heading in header
     for line, row in zip(lines[1 : 1 + len(scenario["rows"])], scenario["rows"], strict=True):
         assert line.startswith(f"| **{display(row['name'])}** |" if row["learned"] else f"| {row['name']} (rule) |")
@@ -152,7 +162,10 @@ def test_report_says_what_the_stored_structure_says(tmp_path: Path) -> None:
             c = row["versus"].get(other)
             if c and (row["learned"] or other != REFERENCE):
                 assert interval_text(Estimate(**c["difference_pct"])).replace(" %", "") in line
-    assert "| 3 / 1 | 423 |" in next(line for line in lines if "network=mlp, lookahead=cdf" in line)
+    assert "| 3 / 1 | 0.117 |" in next(line for line in lines if "network=mlp, lookahead=cdf" in line)
+    assert compare_headings(paths.latex.read_text()) == compare_headings(text)
+    page = paths.html.read_text()
+    assert all(display(row["name"]) in page for row in scenario["rows"])
     for sentence in (*scenario["conclusions"], *scenario["captions"], "Plan: toy."):
         assert sentence in text
     assert any("inconclusive" in s for s in scenario["conclusions"])
@@ -207,7 +220,7 @@ def test_scenarios_are_reported_apart() -> None:
     spent = costs(2).assign(scenario="philly")
     report = build_report(both, title="t", costs=spent)
     assert [s.scenario for s in report.scenarios] == ["default", "philly"]
-    assert report.scenarios[0].costs == {} and report.scenarios[1].costs[REFERENCE] == (2, 0, 280.0)
+    assert report.scenarios[0].costs == {} and report.scenarios[1].costs[REFERENCE] == (2, 0, 0, 280.0)
     assert all(s.reference == REFERENCE for s in report.scenarios)
 
 
@@ -248,8 +261,34 @@ def test_scores_run_from_fifo_to_the_bound() -> None:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     scores = normalised_scores(compare(table))
     assert (scores["fifo"], scores["min_min"]) == (0.0, pytest.approx(1.0)) and 0 < scores["sjf_backfill"] < 1
-    text = to_markdown(build_report(table, title="t", resamples=10))
+    text = to_markdown(document(build_report(table, title="t", resamples=10)))
     assert "| policy | score | JCT above bound % |" in text and "0 = strict FIFO, 1 = the lower bound" in text
     # Without FIFO, or without bounds, there is no such scale.
     assert normalised_scores(compare(table[table["policy"] != "fifo"])) == {}
     assert normalised_scores(compare(table[~table["metric"].str.contains("bound_s")])) == {}
+
+
+def test_verdicts_against_the_reference_say_what_helps_and_how_many_seeds_are_missing() -> None:
+    seeds = {"n=ref": 100.0, "n=better": 80.0, "n=worse": 130.0}
+    scores = {name: [[value + k] for k in range(5)] for name, value in seeds.items()}
+    scores["n=open"] = [[104.0], [98.0], [109.0], [101.0], [107.0]]
+    rows = compare(table_of(scores), others=["n=ref"])
+    better, worse, open_ = against_reference(rows, "n=ref")
+    assert better.startswith("Better than n=ref: n=better -19.6 % [") and better.endswith("].")
+    assert worse.startswith("Worse than n=ref: n=worse +29.4 % [")
+    c = next(r for r in rows if r.name == "n=open").versus["n=ref"]
+    assert c.to_settle is not None and c.difference_pct.holds_zero
+    assert f"about {c.to_settle} training seeds would settle it, {c.to_settle - 5} more" in open_
+    # Settled comparisons need no more seeds; with one seed there is nothing to extrapolate from.
+    assert all(r.versus["n=ref"].to_settle is None for r in rows if r.name in ("n=better", "n=worse"))
+    alone = compare(table_of({"n=ref": [[1.0, 2.0]], "n=a": [[1.0, 3.0]]}), others=["n=ref"])
+    assert against_reference(alone, "n=ref") == ["Against n=ref: inconclusive with one training seed; run at least 3."]
+    assert against_reference(compare(table_of(scores)), "n=ref") == []
+
+
+def test_compute_is_summed() -> None:
+    spent = costs(2).assign(steps=1_000)
+    report = build_report(ablation(2, 3), title="t", costs=spent, resamples=100).scenarios[0]
+    table = compute_table(report)
+    assert table.rows[-1] == ["all", "16", "1", "17,000", hours(16 * 140.0 + 3.0)]
+    assert len(table.rows) == 9 and hours(3600 * 1234.5) == "1,234" and hours(36.0) == "0.01"

@@ -15,6 +15,7 @@ from rl_sched.config import ExperimentConfig
 from rl_sched.errors import CheckpointError, ConfigError
 from rl_sched.evaluation.openings import openings
 from rl_sched.scenarios import SCENARIOS
+from rl_sched.sweeps import contenders
 from tests.test_evaluation_protocol import Trained
 
 FEW = ["--episodes", "24", "--policies", "fifo_backfill,sjf_backfill"]
@@ -25,7 +26,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that loads as a stand-in for a learned policy."""
     folder = tmp_path / "best"
     folder.mkdir()
-    monkeypatch.setattr(verb, "load_checkpoint", lambda path: (path, Trained("min_min")))
+    monkeypatch.setattr(contenders, "load_checkpoint", lambda path: (path, Trained("min_min")))
     return folder
 
 
@@ -76,7 +77,7 @@ def test_several_checkpoints_are_replicates(
     other = Trained("min_min", ExperimentConfig(seed=4))
     other.experiment = replace(other.experiment, scenario="philly")
     policies["other"] = other
-    monkeypatch.setattr(verb, "load_checkpoint", lambda path: (path, policies[path.name]))
+    monkeypatch.setattr(contenders, "load_checkpoint", lambda path: (path, policies[path.name]))
     for name in policies:
         (tmp_path / name).mkdir()
     paths = [str(tmp_path / name) for name in ("a", "b", "c")]
@@ -95,12 +96,20 @@ def test_several_checkpoints_are_replicates(
 def test_out_writes_a_report(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "made" / "here"
     assert verb.main(["--checkpoint", str(checkpoint), *FEW, "--out", str(out)]) == 0
+    figures = {"intervals_default", "jct_cdf_default", "performance_profile_default", "pareto_default"}
+    drawn = {f"{name}.{suffix}" for name in figures for suffix in ("png", "pdf")}
     assert {f.name for f in out.iterdir()} == {
-        "report.md", "report.json", "rows.csv", "intervals_default.png", "jct_cdf_default.png",
-    }  # fmt: skip
+        "report.md",
+        "report.tex",
+        "report.html",
+        "report.json",
+        "rows.csv",
+        *drawn,
+    }
     report = (out / "report.md").read_text()
     assert "**learned**" in report and "- VAL workloads also chose the checkpoint" in report
-    assert f"Written: {out / 'report.md'}, report.json, rows.csv and 2 figures." in capsys.readouterr().out
+    written = f"Written: {out / 'report.md'}, report.tex, report.html, report.json, rows.csv and 4 figures."
+    assert written in capsys.readouterr().out
 
 
 def test_fitted_rules_on_val_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,10 +141,10 @@ def test_wrong_inputs_are_sentences(tmp_path: Path) -> None:
 def test_defaults_are_known_names() -> None:
     args = verb.parse([])
     assert args.episodes is None and not args.final and args.checkpoint == []
-    assert verb.DEFAULT_SCENARIO in SCENARIOS
+    assert contenders.DEFAULT_SCENARIO in SCENARIOS
     scenario = SCENARIOS.create("default")
-    assert set(verb.choose_policies(None, scenario)) > {"min_min", "min_min_tuned", "sjf_backfill"}
-    assert list(verb.choose_policies("sjf, min_min_tuned", scenario)) == ["sjf", "min_min_tuned"]
+    assert set(contenders.choose_policies(None, scenario)) > {"min_min", "min_min_tuned", "sjf_backfill"}
+    assert list(contenders.choose_policies("sjf, min_min_tuned", scenario)) == ["sjf", "min_min_tuned"]
 
 
 @pytest.mark.parametrize(

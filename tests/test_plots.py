@@ -13,7 +13,9 @@ from rl_sched.cluster import ClusterSpec, NodeGroup
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation import timeline
 from rl_sched.evaluation.comparison import compare
+from rl_sched.evaluation.material import Material
 from rl_sched.evaluation.report import build_report, write_report
+from rl_sched.evaluation.robustness import shown_policies, standings
 from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
 from rl_sched.plots.report_figures import draw_report
@@ -24,6 +26,7 @@ from rl_sched.sim.watching import Watch
 from rl_sched.traces.synthetic import SyntheticTrace
 from rl_sched.workload import Workload
 from tests.evaluation_cases import ARMS, ablation, arm, costs, learning_curves
+from tests.sweep_cases import conditions_and_rows, facts, long_runs, searched, stretches
 
 PNG = b"\x89PNG"
 
@@ -58,7 +61,24 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
         **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
         **run_figures(),
+        "forest": ((compare(table, others=[arm("mlp", "off")]), arm("mlp", "off")), {}),
+        "improvement": ((compare(table), [arm("mlp", "off"), "min_min"]), {}),
+        "performance_profile": ((table, [arm("mlp", "off"), "fifo"], "min_min"), {}),
+        "pareto": ((table,), {}),
+        "val_report": ((facts().runs,), {}),
+        "importance": ((facts().searches,), {}),
+        "parallel_coordinates": ((searched(),), {}),
+        "sweep_timeline": ((facts().stretches, 4), {}),
+        "stability": ((long_runs(),), {}),
+        "robustness": robustness_arguments(),
     }[name]
+
+
+def robustness_arguments() -> tuple[tuple, dict]:
+    """Of hand-made conditions."""
+    asked, rows = conditions_and_rows()
+    found = standings(rows, asked, "min_min", resamples=200)
+    return (found, shown_policies(found, "min_min"), "min_min"), {}
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
@@ -142,24 +162,32 @@ def test_a_policy_has_one_colour_everywhere() -> None:
     assert style.label("learned") == "learned" and style.label(arm("mlp", "cdf")) == "mlp, cdf"
 
 
-def test_a_report_carries_its_figures(tmp_path: Path) -> None:
+def test_a_report_carries_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every figure is rendered by the test above; here their names and places count.
+    monkeypatch.setattr(style, "save", lambda figure, path: path.write_bytes(PNG + path.suffix.encode()))
     both = pd.concat([ablation(2, 3), ablation(2, 3, scenario="philly")])
     curves = learning_curves(2).assign(scenario="philly")
-    paths = write_report(both, tmp_path, title="t", curves=curves, costs=costs(2), resamples=200, draw=draw_report)
+    what = {"curves": curves, "costs": costs(2), "sweep": facts(), "resamples": 200, "draw": draw_report}
+    paths = write_report(both, tmp_path, title="t", **what)
     names = [f.name for f in paths.figures]
-    assert names == [
-        "intervals_default.png", "jct_cdf_default.png",
-        "intervals_philly.png", "learning_curves_philly.png", "jct_cdf_philly.png",
-    ]  # fmt: skip
-    text = paths.markdown.read_text()
+    each = ["intervals", "forest", "improvement", "jct_cdf", "performance_profile", "pareto"]
+    searches = ["val_report", "importance", "parallel_coordinates_1"]
+    of_default = [f"{name}_default.png" for name in (*each, *searches)]
+    of_philly = [f"{name}_philly.png" for name in (*each, "learning_curves", "stability")]
+    assert names == [*of_default, *of_philly, "sweep_timeline.png"]
+    text, page = paths.markdown.read_text(), paths.html.read_text()
     assert all((tmp_path / n).read_bytes().startswith(PNG) and f"]({n})" in text for n in names)
+    assert all((tmp_path / n).with_suffix(".pdf").is_file() for n in names)
+    assert page.count("data:image/png;base64,") == len(names) and "## The sweep" in text
 
 
-def test_rows_without_distributions_draw_no_cdf(tmp_path: Path) -> None:
+def test_rows_without_distributions_draw_no_cdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "save", lambda figure, path: path)
     table = ablation(2, 3)
     table = table[table["eval_seed"] != ALL_WORKLOADS]
-    files = draw_report(build_report(table, title="t", resamples=100), table, None, tmp_path)
-    assert [f.name for f in files] == ["intervals_default.png"]
+    table = table[table["metric"].isin(["mean_jct_s", "num_unfinished"]) & (table["train_seed"] < 2)]
+    drawn = draw_report(build_report(table, title="t", resamples=100), Material(table, None), tmp_path)
+    assert [d.file for d in drawn] == [f"{n}_default.png" for n in ("intervals", "forest", "performance_profile")]
 
 
 def test_a_gantt_chart_covers_the_busy_time_and_the_outages() -> None:
@@ -186,3 +214,69 @@ def test_the_timeline_adds_up() -> None:
     assert (line.running * width_s).sum() == pytest.approx(result.ran_s.sum())
     kept = FIGURES.load("run_jct").data({"srtf": result}).lines[0]
     assert kept.jct_s.tolist() == np.sort(result.jct_s).tolist() and kept.fraction[-1] == 1
+
+
+def test_the_forest_is_sorted_and_says_what_is_open() -> None:
+    reference = arm("mlp", "off")
+    rows = compare(ablation(5, 4), others=[reference])
+    data = FIGURES.load("forest").data(rows, reference)
+    values = [e.value for e in data.effects]
+    assert values == sorted(values) and len(values) == len(ARMS) - 1
+    assert all((e.low <= 0 <= e.high) == (e.verdict == "inconclusive") for e in data.effects)
+    with pytest.raises(ConfigError, match="compared with 'min_min'"):
+        FIGURES.load("forest").data(rows, "min_min")
+
+
+def test_a_profile_is_relative_to_the_same_workload() -> None:
+    table = ablation(2, 6)
+    data = FIGURES.load("performance_profile").data(table, ["min_min", "fifo", arm("mlp", "off")], "min_min")
+    lines = dict(data.lines)
+    below = data.factors < 1
+    assert lines["min_min"].share[~below].min() == 1.0 and lines["min_min"].share[below].sum() == 0
+    jct = table[(table["metric"] == "mean_jct_s") & (table["train_seed"] <= 2)]
+    own = jct[jct["policy"] == arm("mlp", "off")].set_index("eval_seed")["value"]
+    ratio = own / jct[jct["policy"] == "min_min"].set_index("eval_seed")["value"].reindex(own.index)
+    np.testing.assert_allclose(lines[arm("mlp", "off")].share, [(ratio <= f).mean() for f in data.factors])
+
+
+def test_the_sweeps_timeline_cuts_pauses_and_counts_idle_slots() -> None:
+    data = FIGURES.load("sweep_timeline").data(stretches(), 4)
+    assert data.lanes == ["a", "a", "b"]
+    for one in data.bars:  # nothing overlaps on a lane
+        others = [b for b in data.bars if b.lane == one.lane and b is not one]
+        assert all(b.end_s <= one.begin_s or b.begin_s >= one.end_s for b in others)
+    (pause,) = data.pauses
+    assert pause.length_s == 9_800.0
+    busy_s = sum(s.end_s - s.begin_s for s in stretches())
+    assert data.idle_frac == pytest.approx(1 - busy_s / (4 * (200 + 80)))
+    assert max(b.end_s for b in data.bars) == pytest.approx(280 * 1.02)
+    assert "1 failed, 1 lost, 1 pruned, 1 interrupted" in data.caption
+    with pytest.raises(ConfigError, match="there is none"):
+        FIGURES.load("sweep_timeline").data([], 4)
+
+
+def test_stability_counts_the_runs_that_stayed_good() -> None:
+    data = FIGURES.load("stability").data(long_runs())
+    assert list(data.arms) == ["ppo.gamma=1", "ppo.gamma=0.9"]
+    behind = {c.seed: c.behind_frac for c in data.arms["ppo.gamma=0.9"]}
+    assert behind[3] > 0.5 and all(b <= 0.01 for seed, b in behind.items() if seed != 3)
+    assert "9 of 10 runs" in data.caption and data.columns == ["val_score", "val_noop_share", "entropy_nats"]
+
+
+def test_val_against_report_and_parallel_coordinates_leave_nothing_out_silently() -> None:
+    runs = [*facts().runs, facts().runs[0]._replace(report=float("nan"))]
+    data = FIGURES.load("val_report").data(runs)
+    assert len(data.runs) == len(runs) - 1 and "1 runs without a score are left out" in data.caption
+    assert data.rank_correlation > 0.9
+    found = FIGURES.load("parallel_coordinates").data(searched())
+    table = searched().configurations
+    best = int(table["value"].argmin())
+    assert found.rank[best] == 0 and [a.name for a in found.axes] == [
+        "ppo.lr",
+        "ppo.minibatch",
+        "act",
+        "VAL mean JCT (s)",
+    ]
+    assert found.axes[-1].at[best] == 0.0 and {text for _, text in found.axes[2].ticks} == {"relu", "gelu"}
+    lr = np.log(table["ppo.lr"])
+    np.testing.assert_allclose(found.axes[0].at, (lr - lr.min()) / (lr.max() - lr.min()))

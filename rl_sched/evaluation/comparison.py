@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ class Comparison:
     p: float  #: sign-flip permutation, of one comparison
     p_adjusted: float  #: Holm over the comparisons of the same column
     verdict: str
+    to_settle: int | None = None  #: replicates that would settle it, where it is inconclusive and they can be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,11 @@ def _compare(ours: Policy, other: Policy, objective: Objective, resamples: int) 
         better, over = float(((gain > 0) + 0.5 * (gain == 0)).mean()), WORKLOADS
     p = st.sign_flip_p(differences) if len(differences) > 1 else float("nan")
     unit = "seeds" if over == SEEDS else "workloads"
-    verdict = st.verdict(size, st.replicates_to_settle(differences), unit, objective.lower_is_better)
+    needed = st.replicates_to_settle(differences)
+    verdict = st.verdict(size, needed, unit, objective.lower_is_better)
     if over == WORKLOADS and ours.learned and other.learned:
         verdict = st.ONE_SEED  # two training runs differ on any workload; that says nothing about their methods
-    return Comparison(other.name, size, over, better, p, p, verdict)
+    return Comparison(other.name, size, over, better, p, p, verdict, needed if size.holds_zero else None)
 
 
 Scores = Sequence[float] | np.ndarray
@@ -156,7 +158,7 @@ def _with_column(
         made = [(row, _compare(policies[row.name], policies[other], objective, resamples)) for row in rest]
         found = [(row, c) for row, c in made if c is not None]
         for (row, c), adjusted in zip(found, st.holm([c.p for _, c in found]), strict=True):
-            row.versus[other] = Comparison(c.other, c.difference_pct, c.over, c.prob_better, c.p, adjusted, c.verdict)
+            row.versus[other] = replace(c, p_adjusted=adjusted)
 
 
 def compare(
@@ -259,10 +261,7 @@ def marginal(
         for level, d in differences.items()
     ]
     adjusted = st.holm([c.p for c in found])
-    found = [
-        Comparison(c.other, c.difference_pct, c.over, c.prob_better, c.p, a, c.verdict)
-        for c, a in zip(found, adjusted, strict=True)
-    ]
+    found = [replace(c, p_adjusted=a) for c, a in zip(found, adjusted, strict=True)]
     others = sorted({name for k in common for name, _ in k})
     return Marginal(
         factor,

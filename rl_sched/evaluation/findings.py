@@ -14,6 +14,7 @@ class Costs(NamedTuple):
 
     done: int  #: training seeds that finished
     failed: int
+    steps: int  #: environment steps of those that finished; 0 = not known
     cpu_s: float  #: CPU seconds of all its training runs
 
 
@@ -35,11 +36,19 @@ class ScenarioReport:
     last: list[Row] = field(default_factory=list)  #: the arms with their last checkpoints
 
 
+class Drawn(NamedTuple):
+    """A figure in a file beside the report."""
+
+    file: str
+    title: str
+    scenario: str | None  #: None = of the whole report
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole report; ``figures`` are file names beside it."""
+    """A whole report."""
 
     title: str
     scenarios: list[ScenarioReport]
     notes: list[str] = field(default_factory=list)
-    figures: list[str] = field(default_factory=list)
+    figures: list[Drawn] = field(default_factory=list)

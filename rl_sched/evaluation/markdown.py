@@ -1,33 +1,10 @@
-"""The Markdown writing of a report."""
+"""Blocks as Markdown; figures are linked by file name."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from rl_sched.evaluation.comparison import Comparison, Row, display, interval_text, normalised_scores, short
-from rl_sched.evaluation.console import NONE, seconds
-from rl_sched.evaluation.statistics import Estimate
-
-if TYPE_CHECKING:
-    from rl_sched.evaluation.findings import Report, ScenarioReport
-
-
-def with_interval(e: Estimate) -> str:
-    """``114.5 [112.0, 117.1]``."""
-    if math.isnan(e.value):
-        return NONE
-    return seconds(e.value) if math.isnan(e.low) else f"{seconds(e.value)} [{seconds(e.low)}, {seconds(e.high)}]"
-
-
-def percent(c: Comparison | None) -> str:
-    """``-17.3 [-19.0, -15.2]``, in percent."""
-    return NONE if c is None else interval_text(c.difference_pct).replace(" %", "")
-
-
-def _number(value: float, spec: str) -> str:
-    return NONE if math.isnan(value) else format(value, spec)
+from rl_sched.evaluation.blocks import Block, Bullets, Heading, Paragraph, Picture, Table
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -36,156 +13,23 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
     return lines + ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
 
 
-def score_cell(row: Row) -> str:
-    """The score with its interval, or how many jobs are missing for a score."""
-    missing = math.isnan(row.score.value) and row.num_unfinished
-    return f"none: {row.num_unfinished} unfinished jobs" if missing else with_interval(row.score)
-
-
-def _name(row: Row) -> str:
-    return f"**{display(row.name)}**" if row.learned else f"{row.name} (rule)"
-
-
-def _columns(s: ScenarioReport) -> list[tuple[str, str]]:
-    """Policies to compare with: (name, heading)."""
-    out = []
-    if s.sjf:
-        out.append((s.sjf, f"vs SJF (`{s.sjf}`) %"))
-    if s.best_rule and s.best_rule != s.sjf:
-        out.append((s.best_rule, f"vs best rule (`{s.best_rule}`) %"))
-    return out
-
-
-def ablation_table(s: ScenarioReport) -> list[str]:
-    """Arms, best first, then the rules."""
-    arms = any(r.learned for r in s.rows)
-    ablation = s.reference is not None
-    header = ["policy", f"{s.objective.title} [95 %]"]
-    if ablation:
-        header += ["vs reference %", "P(better)", "adj. p", "verdict"]
-    header += [title for _, title in _columns(s)]
-    if arms:
-        header += ["seeds done / failed", "CPU s"]
-    lines = []
-    for row in s.rows:
-        c = row.versus.get(s.reference) if s.reference else None
-        cells = [_name(row), score_cell(row)]
-        if ablation:
-            if row.name == s.reference:
-                cells += ["reference", NONE, NONE, NONE]
-            elif row.learned and c is not None:
-                cells += [percent(c), f"{c.prob_better:.2f}", _number(c.p_adjusted, ".3g"), c.verdict]
-            else:
-                cells += [NONE] * 4
-        cells += [NONE if row.name == other else percent(row.versus.get(other)) for other, _ in _columns(s)]
-        if arms:
-            cost = s.costs.get(row.name)
-            if cost is not None:
-                cells += [f"{cost.done} / {cost.failed}", f"{cost.cpu_s:,.0f}"]
-            else:
-                cells += [f"{len(row.seed_scores)} / 0" if row.learned else NONE, NONE]
-        lines.append(cells)
-    known = {r.name for r in s.rows}
-    for arm, cost in s.costs.items():  # arms of which no seed finished
-        if arm not in known:
-            blanks = [NONE] * (len(header) - 4)
-            lines.append(
-                [f"**{display(arm)}**", "no result", *blanks, f"{cost.done} / {cost.failed}", f"{cost.cpu_s:,.0f}"]
-            )
-    return markdown_table(header, lines)
-
-
-def last_table(s: ScenarioReport) -> list[str]:
-    """The arms with their last checkpoints, best first."""
-    columns = _columns(s)
-    rows = [[_name(r), score_cell(r), *(percent(r.versus.get(other)) for other, _ in columns)] for r in s.last]
-    return markdown_table(["arm", f"{s.objective.title} [95 %]", *(title for _, title in columns)], rows)
-
-
-def metrics_table(s: ScenarioReport) -> list[str]:
-    """The other metrics, averaged over runs, the same order."""
-    columns = {
-        "mean_jct_gap_frac": ("JCT above bound %", lambda v: _number(100 * v, ".1f")),
-        "median_jct_s": ("median JCT (s)", seconds),
-        "p95_jct_s": ("p95 JCT (s)", seconds),
-        "p99_jct_s": ("p99 JCT (s)", seconds),
-        "mean_wait_s": ("mean wait (s)", seconds),
-        "mean_bounded_slowdown": ("bounded slowdown", lambda v: _number(v, ".2f")),
-        "makespan_s": ("makespan (s)", seconds),
-        "makespan_gap_frac": ("makespan above bound %", lambda v: _number(100 * v, ".1f")),
-        "utilisation_frac": ("utilisation %", lambda v: _number(100 * v, ".1f")),
-        "jain_user_frac": ("Jain (users)", lambda v: _number(v, ".3f")),
-        "p95_finish_time_fairness": ("p95 rho", lambda v: _number(v, ".2f")),
-        "deadline_miss_frac": ("deadlines missed %", lambda v: _number(100 * v, ".1f")),
-        "energy_kwh": ("energy (kWh)", lambda v: _number(v, ",.4g")),
-        "gpu_cost_usd": ("GPU cost ($)", lambda v: _number(v, ",.4g")),
-        "noop_share_frac": ("no-op %", lambda v: _number(100 * v, ".1f")),
-        "num_preemptions": ("preemptions / run", lambda v: _number(v, "g")),
-        "num_kills": ("kills / run", lambda v: _number(v, "g")),
-        "num_illegal_actions": ("illegal actions / run", lambda v: _number(v, "g")),
-        "num_unfinished": ("unfinished / run", lambda v: _number(v, "g")),
-    }
-    rare = ("num_preemptions", "num_kills", "num_illegal_actions")
-    present = [m for m in columns if any((r.means.get(m) if m in rare else m in r.means) for r in s.rows)]
-    score = normalised_scores(s.rows)
-    title = ["score"] * bool(score)
-    rows = [
-        [
-            _name(r),
-            *(_number(score[r.name], ".3f") for _ in title),
-            *(columns[m][1](r.means.get(m, math.nan)) for m in present),
-        ]
-        for r in s.rows
-    ]
-    return markdown_table(["policy", *title, *(columns[m][0] for m in present)], rows)
-
-
-def _marginals(s: ScenarioReport) -> list[str]:
-    lines = []
-    score = f"{s.objective.title} [95 %]"
-    for m in s.marginals:
-        rows = [
-            [
-                f"`{level.level}`",
-                with_interval(level.score),
-                "best" if level.versus_best is None else percent(level.versus_best),
-                NONE if level.versus_best is None else _number(level.versus_best.p_adjusted, ".3g"),
-                NONE if level.versus_best is None else level.versus_best.verdict,
-            ]
-            for level in m.levels
-        ]
-        lines += [
-            f"### Effect of {short(m.factor)}",
-            "",
-            f"Averaged over {m.averaged_over} within each training seed, paired by training seed "
-            f"(n = {m.levels[0].score.n}; {m.levels[0].score.method}). The intervals of the differences hold together.",
-            "",
-            *markdown_table([short(m.factor), score, "best level vs this %", "adj. p", "best level is"], rows),
-            "",
-        ]
-    return lines
-
-
-def to_markdown(report: Report) -> str:
-    """The whole report as Markdown; figures are linked by file name."""
-    lines = [f"# {report.title}", ""]
-    for note in report.notes:
-        lines += [f"- {note}"]
-    lines += [""] if report.notes else []
-    for s in report.scenarios:
-        lines += [f"## Scenario `{s.scenario}`", ""]
-        if s.conclusions:
-            lines += [*(f"- {c}" for c in s.conclusions), ""]
-        lines += [*ablation_table(s), ""]
-        lines += [*(f"*{c}*\n" for c in s.captions)]
-        if s.last:
-            lines += ["### Last checkpoint", "", "Above, every training run is judged with its best checkpoint on VAL;"]
-            lines += ["here with its last one.", "", *last_table(s), ""]
-        lines += _marginals(s)
-        lines += ["### Other metrics (means over runs)", "", *metrics_table(s), ""]
-        if normalised_scores(s.rows):
-            lines += ["*Score: 0 = strict FIFO, 1 = the lower bound, which no schedule can beat and few can meet.*", ""]
-        for name in report.figures:
-            if name.endswith(f"_{s.scenario}.png"):
-                lines += [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})", ""]
+def to_markdown(blocks: Sequence[Block]) -> str:
+    """The whole document."""
+    lines: list[str] = []
+    for block in blocks:
+        lines += [*_lines(block), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _lines(block: Block) -> list[str]:
+    match block:
+        case Heading(level, text):
+            return [f"{'#' * level} {text}"]
+        case Paragraph(text, small):
+            return [f"*{text}*" if small else text]
+        case Bullets(items):
+            return [f"- {item}" for item in items]
+        case Table(header, rows):
+            return markdown_table(header, rows)
+        case Picture(file, title):
+            return [f"![{title}]({file})"]

@@ -246,6 +246,14 @@ def replicates_to_settle(differences: Sequence[float] | np.ndarray, confidence: 
     return int(n[np.argmax(enough)]) if enough.any() else None
 
 
+def rounded_up(replicates: int) -> int:
+    """From 100 on with two digits, up: more is what an extrapolation is not worth."""
+    if replicates < 100:
+        return replicates
+    scale = 10 ** (len(str(replicates)) - 2)
+    return -(-replicates // scale) * scale
+
+
 def verdict(difference: Estimate, to_settle: int | None, unit: str = "seeds", lower_is_better: bool = True) -> str:
     """``better``, ``worse``, ``equal`` or ``inconclusive (...)`` for a difference ours minus other."""
     if difference.value == difference.low == difference.high == 0.0:
@@ -256,8 +264,5 @@ def verdict(difference: Estimate, to_settle: int | None, unit: str = "seeds", lo
         return ONE_SEED
     if to_settle is None:
         return f"inconclusive (more than {MOST_REPLICATES:,} {unit} would be needed to settle it)"
-    needed = max(to_settle, difference.n + 1)
-    if needed >= 100:  # two digits are all that such an extrapolation is worth
-        scale = 10 ** (len(str(needed)) - 2)
-        needed = -(-needed // scale) * scale
+    needed = rounded_up(max(to_settle, difference.n + 1))
     return f"inconclusive (about {needed:,} {unit} would settle it)"

@@ -18,6 +18,7 @@ from rl_sched.evaluation.protocol import baselines, choose_seeds, evaluate
 from rl_sched.evaluation.report import Draw, ReportPaths, write_report
 from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
+from rl_sched.sweeps.facts import collect
 from rl_sched.sweeps.ledger import Ledger, write_text
 from rl_sched.sweeps.objectives import text
 from rl_sched.sweeps.plan import Cell, Plan
@@ -113,23 +114,25 @@ def report_sweep(
         for cell in c.done:
             _judge_once(cell, ledger)
     best, last = _rows(found, ledger, ROWS_BEST), _rows(found, ledger, ROWS_LAST)
-    rules = [_rule_rows(plan, scenario, ledger) for scenario in dict.fromkeys(c.scenario for c in found)]
+    scenarios = list(dict.fromkeys(c.scenario for c in found))
+    rules = [_rule_rows(plan, scenario, ledger) for scenario in scenarios]
     costs = pd.DataFrame(
-        [(c.arm, c.scenario, "done", c.cpu_s / len(c.done)) for c in found for _ in c.done]
-        + [(cell.arm, cell.scenario, "failed", 0.0) for cell in failed],
-        columns=["arm", "scenario", "status", "cpu_s"],
+        [(c.arm, c.scenario, "done", cell.steps, c.cpu_s / len(c.done)) for c in found for cell in c.done]
+        + [(cell.arm, cell.scenario, "failed", 0, 0.0) for cell in failed],
+        columns=["arm", "scenario", "status", "steps", "cpu_s"],
     )
     arms = {c.arm for c in found}
     return write_report(
-        pd.concat([best, *rules], ignore_index=True),
+        pd.concat([*(rows for _, rows in best), *rules], ignore_index=True),
         folder,
         title=f"Sweep {plan.name}",
         reference_arm=plan.report.reference if plan.report.reference in arms else None,
         curves=_curves(found, ledger),
         winners=winners,
-        last=last,
+        last=pd.concat([rows for _, rows in last], ignore_index=True),
         notes=[plan.question, *notes, *_searched_notes(found), *_code_notes(found, ledger)],
         costs=costs,
+        sweep=collect(plan, scenarios, best, ledger),
         draw=draw,
     )
 
@@ -166,14 +169,15 @@ def _best_configuration(plan: Plan, arm: str, scenario: str, ledger: Ledger) -> 
     return best_configuration(plan, arm, scenario, ledger)
 
 
-def _rows(found: Sequence[Candidate], ledger: Ledger, file: str) -> pd.DataFrame:
+def _rows(found: Sequence[Candidate], ledger: Ledger, file: str) -> list[tuple[Cell, pd.DataFrame]]:
+    """Every finished training run with its tidy rows, under the names of the plan."""
     tables = []
     for c in found:
         for cell in c.done:
             table = pd.read_csv(ledger.folder(cell) / file)
             # The same cell may have been trained under another arm's name in an earlier plan.
-            tables.append(table.assign(policy=c.arm, scenario=c.scenario, train_seed=cell.seed))
-    return pd.concat(tables, ignore_index=True)
+            tables.append((cell, table.assign(policy=c.arm, scenario=c.scenario, train_seed=cell.seed)))
+    return tables
 
 
 def _rule_rows(plan: Plan, scenario: str, ledger: Ledger) -> pd.DataFrame:

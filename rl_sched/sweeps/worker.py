@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import random
 import sys
 import time
@@ -106,6 +107,7 @@ def run_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callable[[di
     (folder / "failed.json").unlink(missing_ok=True)
     spool = JsonlSpool(folder / "spool.jsonl")
     tags = {"sweep": sweep, "arm": cell.arm, "scenario": cell.scenario, "seed": str(cell.seed), "code": package_hash()}
+    tags["host"] = platform.node()
     run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=sweep, tags={**tags, "outcome": "running"})
     spool.log_params(run, {**cell.experiment, "arm": cell.arm, "report_episodes": cell.report_episodes})
     begin_cpu_s = time.process_time()
