@@ -3,8 +3,7 @@
 - ``ROOT/.lock``: held by the one driver that runs this sweep
 - ``ROOT/cells/ID/cell.json``: every setting of the cell
 - ``ROOT/cells/ID/done.json``: its outcome, written before anyone is told: the cell never runs again
-- ``ROOT/cells/ID/failed.json``: an exception in the trial's body, or its process died too often: the cell runs again
-  with the next command
+- ``ROOT/cells/ID/failed.json``: why it was given up: the cell runs again with the next command
 - ``ROOT/cells/ID/stopped.json``: a search has pruned it
 - ``ROOT/cells/ID/spool.jsonl``: everything it measured
 - and what the trial's body writes: checkpoints, rows of the report
@@ -25,7 +24,9 @@ from typing import Any
 from rl_sched.config import to_dict
 from rl_sched.errors import SweepError
 from rl_sched.provenance import package_hash
-from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.failures import LOST as LOST
+from rl_sched.sweeps.failures import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +50,6 @@ class Outcome:
     checkpoint: str | None = None
     files: tuple[str, ...] = ()
     cpu_s: float = 0.0
-
-
-#: ``Failure.kind`` of a cell whose process died too often.
-LOST = "ProcessDied"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception in a trial's body, or the death of its process."""
-
-    kind: str  #: name of the exception's type, or ``LOST``
-    message: str
-    traceback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +152,16 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a file that is either whole or not there, also after a power cut."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    try:
+        with fresh.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError:
+        # On a full disk: half a file helps nobody and takes room.
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
