@@ -59,7 +59,10 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, ConfigError):
         return USER
     text = str(error).lower()
-    if isinstance(error, FloatingPointError | OverflowError | ZeroDivisionError) or type(error).__name__ == "LinAlgError":
+    if (
+        isinstance(error, FloatingPointError | OverflowError | ZeroDivisionError)
+        or type(error).__name__ == "LinAlgError"
+    ):
         return NUMERICS
     if isinstance(error, MemoryError | ConnectionError | TimeoutError | EOFError):
         return INFRASTRUCTURE

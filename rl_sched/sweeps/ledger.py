@@ -5,6 +5,7 @@
 - ``ROOT/cells/ID/done.json``: its outcome, written before anyone is told: the cell never runs again
 - ``ROOT/cells/ID/failed.json``: why it was given up: the cell runs again with the next command
 - ``ROOT/cells/ID/stopped.json``: a search has pruned it
+- ``ROOT/set_aside/ID-CODE-N``: a cell that another version of the code had finished, and that ran again
 - ``ROOT/cells/ID/spool.jsonl``: everything it measured
 - and what the trial's body writes: checkpoints, rows of the report
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from rl_sched.config import to_dict
 from rl_sched.errors import SweepError
 from rl_sched.provenance import package_hash
 from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.code import deciding_hash
 from rl_sched.sweeps.failures import LOST as LOST
 from rl_sched.sweeps.failures import Failure
 
@@ -87,6 +90,21 @@ class Ledger:
         """Hash of the code that finished the cell; "" if it is not done."""
         return str((read_json(self.folder(cell) / "done.json") or {}).get("code", ""))
 
+    def is_of_other_code(self, cell: Cell) -> bool:
+        """Whether a finished cell was run by another version of the code that decides results (``code.py``)."""
+        data = read_json(self.folder(cell) / "done.json")
+        return data is not None and data.get("deciding") != deciding_hash()
+
+    def set_aside(self, cell: Cell) -> Path:
+        """Moves a cell's folder out of the way, so that the cell runs again; returns where it is now."""
+        for number in itertools.count():
+            target = self.root / "set_aside" / f"{cell.id}-{self.code_hash(cell)}-{number}"
+            if not target.exists():
+                break
+        target.parent.mkdir(exist_ok=True)
+        os.rename(self.folder(cell), target)
+        return target
+
     def spools(self) -> list[Path]:
         """All spools: the sweep's own first, as the parent of the others."""
         return [self.root / "sweep.jsonl", *sorted(self.root.glob("cells/*/spool.jsonl"))]
@@ -141,7 +159,8 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Marks a cell as done, for ever."""
-    write_json(folder / "done.json", {"outcome": to_dict(outcome), "code": package_hash()})
+    marks = {"code": package_hash(), "deciding": deciding_hash()}
+    write_json(folder / "done.json", {"outcome": to_dict(outcome), **marks})
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

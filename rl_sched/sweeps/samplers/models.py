@@ -14,7 +14,9 @@ from rl_sched.sweeps.samplers.base import Sampler, count, experimental
 from rl_sched.sweeps.space import Distribution
 
 
-def tpe(space: Mapping[str, Distribution], seed: int, random_first: int, goals: int, multivariate: bool = False) -> Sampler:
+def tpe(
+    space: Mapping[str, Distribution], seed: int, random_first: int, goals: int, multivariate: bool = False
+) -> Sampler:
     """Tree-structured Parzen estimator (Bergstra et al., 2011); learns from pruned configurations too."""
     with experimental():
         sampler = optuna.samplers.TPESampler(
