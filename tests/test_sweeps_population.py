@@ -108,7 +108,10 @@ def test_checkpoints_are_inherited_once_and_whole(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"members": 1}, "members at least 2"),
-        ({"space": {"ppo.lr": {"kind": "float", "low": 2, "high": 1}}}, "population.space.ppo.lr must have low <= high"),
+        (
+            {"space": {"ppo.lr": {"kind": "float", "low": 2, "high": 1}}},
+            "population.space.ppo.lr must have low <= high",
+        ),
         ({"space": {"ppo.lrr": {"kind": "float", "low": 1, "high": 2}}}, "Did you mean 'lr'"),
     ],
 )
