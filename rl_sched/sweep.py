@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import math
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_sched.errors import SweepError
-from rl_sched.provenance import package_hash
+from rl_sched.errors import ConfigError, SweepError
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.engine import RunSummary, execute
-from rl_sched.sweeps.ledger import LOST, Ledger
+from rl_sched.sweeps.extending import extend
+from rl_sched.sweeps.failures import INFRASTRUCTURE, NUMERICS, full_disk, is_full_disk
+from rl_sched.sweeps.forecast import forecast
+from rl_sched.sweeps.ledger import Ledger
 from rl_sched.sweeps.objectives import text
 from rl_sched.sweeps.plan import Cell, Plan, load_plan
+from rl_sched.sweeps.plan_checks import check_plan
 from rl_sched.sweeps.progress import ProgressLine, duration_text
+from rl_sched.sweeps.space import Distribution
 from rl_sched.sweeps.worker import DEFAULT_BODY
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
 from rl_sched.tracking.tracker import Status
@@ -27,10 +31,6 @@ if TYPE_CHECKING:
 
 #: Exit code if a trial was given up.
 EXIT_FAILED = 1
-#: Start of Ray and of the first workers, for --dry-run.
-START_S = 20.0
-#: Disk of one finished trial (checkpoints, rows, spool, and the copy among MLflow's artifacts), for --dry-run.
-TRIAL_MB = 2.0
 #: Trials that a note of the report names one by one.
 NAMED_TRIALS = 5
 
@@ -61,6 +61,17 @@ def sweep_main(default_plan: Path, description: str, argv: Sequence[str] | None 
         metavar="KEY=VALUE",
         help="change a setting of the experiment (train.steps=1000) or of the plan (plan.seeds=[1,2])",
     )
+    parser.add_argument(
+        "--extend",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="add to a sweep that has run: seeds=[6,7] or seeds=10 (in all), configurations=32 (in all), "
+        "scenarios=[philly], arms.env.lookahead=[cdf], listed.NAME={a.b: 1}",
+    )
+    parser.add_argument("--new-code", action="store_true", help="run again what another version of the code has run")
+    parser.add_argument("--no-pilot", action="store_true", help="with --dry-run: the plan's guess, nothing is tried")
+    parser.add_argument("--storage", metavar="URL", help="database of a search's studies (default: SQLite in the data)")
     parser.add_argument("--data", type=Path, default=DEFAULT_DATA_DIR, help=f"data folder (default {DEFAULT_DATA_DIR})")
     parser.add_argument("--body", default=DEFAULT_BODY, help=argparse.SUPPRESS)  # another trial body, for tests
     args = parser.parse_args(argv)
@@ -68,16 +79,28 @@ def sweep_main(default_plan: Path, description: str, argv: Sequence[str] | None 
     plan = load_plan(args.plan, quick=args.quick, overrides=args.overrides)
     store = Store(args.data)
     ledger = Ledger(store.sweeps / plan.name)
+    if args.storage:
+        plan = dataclasses.replace(plan, storage=args.storage)
+        check_plan(plan)
+    if args.extend:
+        plan = extend(plan, args.extend, ledger)
     # The report of the plan as it stands is not overwritten by that of a variation.
     report = ledger.root / (f"report-{plan.sweep_id[:8]}" if args.overrides else "report")
     scenarios, skipped = _available(plan)
     for sentence in skipped:
         print(sentence)
     if args.dry_run:
-        _print_dry_run(plan, scenarios, ledger)
+        print_dry_run(plan, scenarios, ledger, None if args.no_pilot else args.body)
         return 0
     with ledger.lock():
-        return _run(plan, scenarios, skipped, ledger, store, args.body, report)
+        try:
+            if args.new_code:
+                _set_aside(plan, scenarios, ledger)
+            return _run(plan, scenarios, skipped, ledger, store, args.body, report)
+        except OSError as error:
+            if is_full_disk(error):
+                raise full_disk(ledger.root) from error
+            raise
 
 
 def _run(
@@ -90,6 +113,7 @@ def _run(
     report: Path,
 ) -> int:
     from rl_sched.sweeps.champions import register_winners
+    from rl_sched.sweeps.search_notes import notes_of
     from rl_sched.sweeps.tracking import SweepTracking
 
     begin_s = time.monotonic()
@@ -108,6 +132,8 @@ def _run(
             if summary.interrupted:
                 print("Interrupted. What is finished is being reported; Ctrl-C again leaves that out.", flush=True)
             notes = [*skipped, *_open_notes(plan, scenarios, ledger, summary)]
+            if plan.search:
+                notes += notes_of(plan, scenarios, ledger)
             note, files, winners = _conclude(plan, scenarios, notes, ledger, report)
     except KeyboardInterrupt:
         status = "KILLED"
@@ -144,11 +170,21 @@ def _conclude(
         draw=draw_report,
     )
     print(f"\n{console_table(paths)}\n\nReport: {_shown(paths.markdown)}")
+    if plan.search:
+        _print_search_end(plan, scenarios, ledger)
     for best in winners:
         print(f"\nBest on VAL, scenario {best.scenario}: {best.candidate.title}, training seed {best.seed}. Judge it:")
         judge = f"{python_command()} -m rl_sched.evaluate --checkpoint {_shown(best.checkpoint)}"
         print(f"  {judge} --scenario {best.scenario}")
     return note_text(paths), [paths.markdown.parent], winners
+
+
+def _print_search_end(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+    from rl_sched.sweeps.search_notes import dashboard_command, front_tables, notes_of
+
+    for text_ in [*notes_of(plan, scenarios, ledger), *front_tables(plan, scenarios, ledger)]:
+        print(f"\n{text_}")
+    print(f"\nBrowse the search (pip install optuna-dashboard): {dashboard_command(plan, ledger)}")
 
 
 def _print_best_so_far(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
@@ -177,7 +213,13 @@ def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float) ->
             f"{len(summary.failures)} trials failed; the first was {cell.title}: {failure.kind}: {failure.message} "
             f"(traceback: {_shown(folder / 'failed.json')}). {advice}"
         )
-    print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
+    if summary.limit is not None:
+        print(
+            f"\nThe budget is used up after {duration_text(seconds)}: {summary.limit}. "
+            "The same command with a larger one continues the sweep.  Browse the trials: make mlflow-ui"
+        )
+    else:
+        print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
     return EXIT_FAILED if summary.lost else 0
 
 
@@ -214,13 +256,17 @@ def _open_notes(plan: Plan, scenarios: list[str], ledger: Ledger, summary: RunSu
     if plan.search:
         failed = [*(cell for cell, _ in summary.failures), *summary.lost]
     notes = []
+    if summary.limit is not None:
+        notes.append(f"The budget was used up: {summary.limit}.")
     if missing:
         notes.append(f"This report is partial: {len(missing)} trials are not finished: {_named(missing)}.")
     if failed:
-        lost = sum(failure.kind == LOST for cell in failed if (failure := ledger.failure(cell)) is not None)
-        died = f", {lost} of them because their processes died again and again (out of memory?)" if lost else ""
+        causes = [failure.cause for cell in failed if (failure := ledger.failure(cell)) is not None]
+        died, sick = causes.count(INFRASTRUCTURE), causes.count(NUMERICS)
+        why = f", {died} of them because their processes or machines failed again and again" if died else ""
+        why += f", {sick} of them because numbers were not finite" if sick else ""
         partial = "" if plan.search else "This report is partial: "
-        notes.append(f"{partial}{len(failed)} trials failed{died}: {_named(failed)}.")
+        notes.append(f"{partial}{len(failed)} trials failed{why}: {_named(failed)}.")
     return notes
 
 
@@ -236,47 +282,67 @@ def _print_known(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
     done = [cell for cell in plan.cells(scenarios) if ledger.outcome(cell) is not None]
     if done:
         print(f"{len(done)} of {len(plan.cells(scenarios))} trials are finished already and are not repeated.")
-    if old := [cell for cell in done if ledger.code_hash(cell) != package_hash()]:
+    if old := [cell for cell in done if ledger.is_of_other_code(cell)]:
         print(
-            f"{len(old)} of them were run by another version of the code; to run them again, "
-            f"remove {_shown(ledger.root)}."
+            f"{len(old)} of them were run by another version of the code that trains and judges; --new-code runs them "
+            "again."
         )
 
 
-def _print_dry_run(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+def _set_aside(plan: Plan, scenarios: list[str], ledger: Ledger) -> None:
+    """Makes what another version of the code has finished run again."""
+    if plan.search or plan.population is not None:
+        raise ConfigError(
+            "--new-code is for plans without a search or a population, which have chosen by the old results; give "
+            "the plan another name."
+        )
+    old = [cell for cell in plan.cells(scenarios) if ledger.is_of_other_code(cell)]
+    for cell in old:
+        ledger.set_aside(cell)
+    print(f"{len(old)} trials of another version of the code are set aside and run again.")
+
+
+def print_dry_run(plan: Plan, scenarios: list[str], ledger: Ledger, body: str | None) -> None:
+    """Prints the cells and what they will take; ``body`` is what a pilot runs, None = no pilot."""
     print(f"Sweep {plan.name}: {plan.question}")
+    done: list[Cell] = []
     if plan.search:
-        _print_search(plan, scenarios)
-        first = plan.experiment(scenarios[0], plan.seeds[0], next(iter(plan.arm_settings().values())))
-        per_configuration = 1 + plan.budget.survivors * (len(plan.seeds) - 1)
-        studies = len(plan.arm_settings()) * len(scenarios)
-        trials = math.ceil(studies * plan.budget.configurations * per_configuration)
-        _print_cost(plan, float(trials * first.train.steps), trials, ledger, [])
-        return
-    cells = plan.cells(scenarios)
-    for cell in cells:
-        state = "done" if ledger.outcome(cell) else "failed" if ledger.failure(cell) else "to run"
-        print(f"  {cell.id}  {state:7s} {cell.title}")
-    todo = [cell for cell in cells if ledger.outcome(cell) is None]
-    print(f"{len(cells)} trials: {len(cells) - len(todo)} done, {len(todo)} to run.")
-    _print_cost(plan, float(sum(cell.steps for cell in todo)), len(todo), ledger, cells)
+        left = _search_cells(plan, scenarios)
+    elif plan.population is not None:
+        members = plan.population.members
+        left = [(cell, float(members)) for cell in plan.cells(scenarios) if ledger.outcome(cell) is None]
+        print(f"  {len(left)} populations of {members} members, {plan.population.generations} generations each")
+        _print_space(plan.population.space)
+    else:
+        cells = plan.cells(scenarios)
+        done = [cell for cell in cells if ledger.outcome(cell)]
+        for cell in cells:
+            state = "done" if ledger.outcome(cell) else "failed" if ledger.failure(cell) else "to run"
+            print(f"  {cell.id}  {state:7s} {cell.title}")
+        left = [(cell, 1.0) for cell in cells if ledger.outcome(cell) is None]
+        print(f"{len(cells)} trials: {len(done)} done, {len(left)} to run.")
+    cost = forecast(plan, left, done, ledger, body)
+    print(
+        f"About {duration_text(cost.wall_s)} and {cost.cpu_s / 3600:.2f} CPU-hours for {cost.steps:,.0f} environment "
+        f"steps in {cost.trials:.0f} trials, {plan.max_concurrent} at a time; about {cost.megabytes:.0f} MB below "
+        f"{_shown(ledger.root)} and in MLflow ({cost.source})."
+    )
 
 
-def _print_search(plan: Plan, scenarios: list[str]) -> None:
+def _search_cells(plan: Plan, scenarios: list[str]) -> list[tuple[Cell, float]]:
+    """A cell of each arm and scenario with the number of trials to expect of it."""
+    trials = plan.budget.configurations * plan.budget.trials_per_configuration(len(plan.seeds))
     for arm in plan.arm_settings():
         print(f"  {arm} on {', '.join(scenarios)}: {plan.budget.configurations} configurations")
-    for path, d in plan.search.items():
-        values = f"one of {list(d.choices)}" if d.choices else f"{d.low:g} to {d.high:g}{', log' if d.log else ''}"
-        print(f"  {path}: {d.kind}, {values}")
+    _print_space(plan.search)
+    middle = {path: (values := d.grid())[len(values) // 2] for path, d in plan.search.items()}
+    return [
+        (plan.cell(arm, scenario, plan.seeds[0], middle), trials)
+        for arm in plan.arm_settings()
+        for scenario in scenarios
+    ]
 
 
-def _print_cost(plan: Plan, steps: float, trials: int, ledger: Ledger, cells: Sequence[Cell]) -> None:
-    """Time and disk, at the speed of the trials that are done or, before there are any, at the plan's."""
-    outcomes = [outcome for cell in cells if (outcome := ledger.outcome(cell)) is not None and outcome.seconds > 0]
-    speed = sum(o.steps for o in outcomes) / sum(o.seconds for o in outcomes) if outcomes else plan.budget.steps_per_s
-    source = "measured in this sweep" if outcomes else "the plan's guess"
-    seconds = steps / (speed * plan.max_concurrent) + START_S if steps else 0.0
-    print(
-        f"About {duration_text(seconds)} for {steps:,.0f} environment steps, {plan.max_concurrent} trials at a time, "
-        f"{speed:,.0f} steps/s each ({source}); about {trials * TRIAL_MB:.0f} MB below {_shown(ledger.root)}."
-    )
+def _print_space(space: Mapping[str, Distribution]) -> None:
+    for path, dimension in space.items():
+        print(f"  {path}: {dimension.describe()}")

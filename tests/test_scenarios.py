@@ -232,3 +232,16 @@ def test_a_scenario_under_other_rules() -> None:
 def test_wrong_changes_are_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SCENARIOS.create(name)
+
+
+def test_load_and_size_scale_a_scenario() -> None:
+    plain, busy, large = (SCENARIOS.create(f"default{text}") for text in ("", " load:1.25", " size:2 mtbf_s:3600"))
+    seed = plain.seeds.val[0]
+    load = plain.workload(seed).offered_load(plain.cluster)
+    assert busy.workload(seed).offered_load(busy.cluster) == pytest.approx(1.25 * load)
+    assert large.workload(seed).offered_load(large.cluster) == pytest.approx(load)
+    assert large.cluster.num_gpus == 2 * plain.cluster.num_gpus and large.cluster.type_names == plain.cluster.type_names
+    assert large.rules.mtbf_s == 3600 and large.name == "default size:2 mtbf_s:3600"
+    for text, message in (("size:1.5", "whole number"), ("load:0", "above 0"), ("lod:2", "lod")):
+        with pytest.raises(ConfigError, match=message):
+            SCENARIOS.create(f"default {text}")

@@ -1,4 +1,4 @@
-"""The table of scenarios, and each of them under other rules: ``default mtbf_s:3600 placement:best_fit``."""
+"""The table of scenarios, and each of them under other rules or scales: ``default mtbf_s:3600 load:1.2 size:2``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from rl_sched import config
 from rl_sched.errors import ConfigError
 from rl_sched.registry import Registry
+from rl_sched.scenarios.scaling import SCALES, scaled
 from rl_sched.sim.presets import rules_from
 
 #: Between the scenarios of a mixture; a plus sign before a digit belongs to a number.
@@ -18,7 +19,7 @@ _JOIN = re.compile(r"\+(?!\d)")
 
 
 class ScenarioTable(Registry):
-    """A registry whose names may be followed by rules to change, ``RULE:VALUE``, separated by blanks.
+    """A registry whose names may be followed by rules or scales to change, ``NAME:VALUE``, separated by blanks.
 
     The whole text is the scenario's name: plans, tables and checkpoints tell varied scenarios apart by it.
     """
@@ -47,7 +48,7 @@ class ScenarioTable(Registry):
         return [self.create(part) for part in names]
 
     def create(self, name: str, **params: Any) -> Any:
-        """The scenario, under its own rules or the changed ones.
+        """The scenario, under its own rules and scale or the changed ones.
 
         Raises:
             ConfigError: The scenario or a rule is unknown, or a value is not one for this rule.
@@ -65,7 +66,11 @@ class ScenarioTable(Registry):
                     f"{part!r} in {name!r} has no colon."
                 )
             try:
-                rules[rule] = yaml.safe_load(value)
+                read = yaml.safe_load(value)
             except yaml.YAMLError:
                 raise ConfigError(f"The value of {rule!r} in {name!r} cannot be read; it is {value!r}.") from None
+            if rule in SCALES:
+                scenario = scaled(scenario, rule, read)
+            else:
+                rules[rule] = read
         return replace(scenario, name=name, rules=rules_from(rules, where=f"rules of {base!r}"))

@@ -20,7 +20,9 @@ from typing import Any
 from rl_sched.errors import SweepError
 from rl_sched.evaluation.comparison import display
 from rl_sched.rl.runtime import interruptible
-from rl_sched.sweeps.ledger import Failure, Ledger
+from rl_sched.sweeps.failures import Failure, full_disk, is_full_disk
+from rl_sched.sweeps.ledger import Ledger
+from rl_sched.sweeps.limits import Limits
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.sweeps.source import Grid, Source
@@ -49,12 +51,17 @@ class RunSummary:
     """How the execution of a sweep ended."""
 
     interrupted: bool = False
+    limit: str | None = None  #: what of the budget is used up
     failures: list[tuple[Cell, Failure]] = field(default_factory=list)
     lost: list[Cell] = field(default_factory=list)
 
 
 def make_source(plan: Plan, scenarios: list[str], ledger: Ledger) -> Source:
     """The cells of a plan, fixed or searched."""
+    if plan.population is not None:
+        from rl_sched.sweeps.population import PopulationSource
+
+        return PopulationSource(plan, scenarios, ledger)
     if not plan.search:
         return Grid(plan.cells(scenarios), ledger)
     from rl_sched.sweeps.study import StudySource
@@ -93,7 +100,10 @@ def execute(
             # After the import, which sets its own level: "trials did not complete" is ours to say.
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
-            coordinator = Coordinator(source, ledger, body, sweep, plan.max_concurrent, progress.note)
+            limits = Limits(plan.budget, ledger)
+            coordinator = Coordinator(
+                source, ledger, body, sweep, plan.max_concurrent, progress.note, plan.retries, limits
+            )
             interruption.on_first = coordinator.stop
             best = _best_done(plan, scenarios, ledger) if not plan.search else {}
 
@@ -134,13 +144,17 @@ def execute(
             )
             try:
                 tuner.fit()
+            except Exception as error:
+                if is_full_disk(error) or limits.disk_is_full():
+                    raise full_disk(ledger.root) from error
+                raise
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
             show(force=True)
             progress.close()
     if coordinator.crash is not None:
         raise coordinator.crash
-    return RunSummary(interruption.seen, coordinator.failures, coordinator.lost)
+    return RunSummary(interruption.seen, coordinator.limit, coordinator.failures, coordinator.lost)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,9 @@
 - ``ROOT/.lock``: held by the one driver that runs this sweep
 - ``ROOT/cells/ID/cell.json``: every setting of the cell
 - ``ROOT/cells/ID/done.json``: its outcome, written before anyone is told: the cell never runs again
-- ``ROOT/cells/ID/failed.json``: an exception in the trial's body, or its process died too often: the cell runs again
-  with the next command
+- ``ROOT/cells/ID/failed.json``: why it was given up: the cell runs again with the next command
 - ``ROOT/cells/ID/stopped.json``: a search has pruned it
+- ``ROOT/set_aside/ID-CODE-N``: a cell that another version of the code had finished, and that ran again
 - ``ROOT/cells/ID/spool.jsonl``: everything it measured
 - and what the trial's body writes: checkpoints, rows of the report
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,10 @@ from typing import Any
 from rl_sched.config import to_dict
 from rl_sched.errors import SweepError
 from rl_sched.provenance import package_hash
-from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.code import deciding_hash
+from rl_sched.sweeps.failures import LOST as LOST
+from rl_sched.sweeps.failures import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,6 @@ class Outcome:
     checkpoint: str | None = None
     files: tuple[str, ...] = ()
     cpu_s: float = 0.0
-
-
-#: ``Failure.kind`` of a cell whose process died too often.
-LOST = "ProcessDied"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception in a trial's body, or the death of its process."""
-
-    kind: str  #: name of the exception's type, or ``LOST``
-    message: str
-    traceback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +89,21 @@ class Ledger:
     def code_hash(self, cell: Cell) -> str:
         """Hash of the code that finished the cell; "" if it is not done."""
         return str((read_json(self.folder(cell) / "done.json") or {}).get("code", ""))
+
+    def is_of_other_code(self, cell: Cell) -> bool:
+        """Whether a finished cell was run by another version of the code that decides results (``code.py``)."""
+        data = read_json(self.folder(cell) / "done.json")
+        return data is not None and data.get("deciding") != deciding_hash()
+
+    def set_aside(self, cell: Cell) -> Path:
+        """Moves a cell's folder out of the way, so that the cell runs again; returns where it is now."""
+        for number in itertools.count():
+            target = self.root / "set_aside" / f"{cell.id}-{self.code_hash(cell)}-{number}"
+            if not target.exists():
+                break
+        target.parent.mkdir(exist_ok=True)
+        os.rename(self.folder(cell), target)
+        return target
 
     def spools(self) -> list[Path]:
         """All spools: the sweep's own first, as the parent of the others."""
@@ -153,7 +159,8 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
     """Marks a cell as done, for ever."""
-    write_json(folder / "done.json", {"outcome": to_dict(outcome), "code": package_hash()})
+    marks = {"code": package_hash(), "deciding": deciding_hash()}
+    write_json(folder / "done.json", {"outcome": to_dict(outcome), **marks})
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -164,11 +171,16 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Writes a file that is either whole or not there, also after a power cut."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with fresh.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
+    try:
+        with fresh.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+    except OSError:
+        # On a full disk: half a file helps nobody and takes room.
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ray import tune
 from ray.tune.search import Searcher
 
-from rl_sched.sweeps.ledger import LOST, Failure, Ledger, write_json
-from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.failures import INFRASTRUCTURE, LOST, NUMERICS, USER, Failure, full_disk, is_full_disk
+from rl_sched.sweeps.ledger import Ledger, write_json
+from rl_sched.sweeps.limits import Limits
+from rl_sched.sweeps.settings import Retries
 from rl_sched.sweeps.source import Source
+from rl_sched.sweeps.worker import DISK_FULL
 from rl_sched.tracking.spool import JsonlSpool
 
 Say = Callable[[str], None]
-
-#: How often a cell is started again after its worker process died.
-MAX_RESTARTS = 2
 
 
 class Coordinator(Searcher):
@@ -36,16 +37,30 @@ class Coordinator(Searcher):
         sweep: Key of the sweep's run.
         max_concurrent: Trials at a time.
         say: Shows a sentence to the user.
+        retries: How often a trial is started again, by what ended it.
+        limits: The budget of the sweep.
 
     Attributes:
         live: Tune's trial id -> cell, of all trials that have not ended.
         steps: Cell id -> environment steps done, as last reported.
-        failures: Cells whose body raised, with what it raised.
-        lost: Cells whose worker process died too often.
+        vals: Cell id -> cell and its best VAL point so far.
+        failures: Cells whose body raised what is the user's to mend, with what it raised.
+        lost: Cells that were given up: their process died too often, or numbers were not finite again.
+        limit: What of the budget is used up, if that has kept a trial from starting or running.
         crash: An exception in this class or its source; Tune must not see it, or it hangs or calls again.
     """
 
-    def __init__(self, source: Source, ledger: Ledger, body: str, sweep: str, max_concurrent: int, say: Say) -> None:
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        body: str,
+        sweep: str,
+        max_concurrent: int,
+        say: Say,
+        retries: Retries,
+        limits: Limits,
+    ) -> None:
         # No metric and no mode: with them, Tune ends the whole sweep if one report lacks the metric.
         super().__init__()
         self.source, self.ledger = source, ledger
@@ -53,13 +68,16 @@ class Coordinator(Searcher):
         self._say = say
         self._stopping = False
         self._requeued: list[Cell] = []
-        self._restarts: Counter[str] = Counter()
+        self._retries = {INFRASTRUCTURE: retries.infrastructure, NUMERICS: retries.numerics}
+        self._restarts: Counter[tuple[str, str]] = Counter()
+        self._limits = limits
         self._tune_trials: dict[str, Any] = {}
         self.live: dict[str, Cell] = {}
         self.steps: dict[str, float] = {}
         self.vals: dict[str, tuple[Cell, float]] = {}
         self.failures: list[tuple[Cell, Failure]] = []
         self.lost: list[Cell] = []
+        self.limit: str | None = None
         self.crash: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -72,7 +90,9 @@ class Coordinator(Searcher):
 
     @property
     def stopping(self) -> bool:
-        """True once the sweep has been told to end early."""
+        """True once the sweep has to end early."""
+        if not self._stopping and (reason := self._limits.expired()) is not None:
+            self.limit, self._stopping = reason, True
         return self._stopping
 
     def watch(self, trials: list[Any]) -> None:
@@ -87,9 +107,9 @@ class Coordinator(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """The configuration of the next trial, None = none now, ``FINISHED`` = none ever again."""
-        with self._guard():
+        with self.guard():
             self._reconcile()
-            if not self._stopping and len(self.live) < self._cap:
+            if not self.stopping and len(self.live) < self._cap and self._may_start():
                 cell = self._requeued.pop(0) if self._requeued else self.source.next()
                 if cell is not None:
                     return self._start(trial_id, cell)
@@ -98,7 +118,7 @@ class Coordinator(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Takes note that a trial has ended, for whatever reason."""
-        with self._guard():
+        with self.guard():
             self._settle(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -113,7 +133,9 @@ class Coordinator(Searcher):
 
     def on_report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Takes a report of a running trial; True = stop it."""
-        with self._guard():
+        with self.guard():
+            if DISK_FULL in result:
+                raise full_disk(self.ledger.root)
             cell = self.live.get(trial_id)
             if cell is None or "steps" not in result:
                 return False
@@ -130,12 +152,20 @@ class Coordinator(Searcher):
         return False
 
     @contextlib.contextmanager
-    def _guard(self) -> Any:
+    def guard(self) -> Iterator[None]:
+        """Keeps an exception from Tune and ends the sweep with it."""
         try:
             yield
         except Exception as error:
-            self.crash = self.crash or error
+            self.crash = self.crash or (full_disk(self.ledger.root) if is_full_disk(error) else error)
             self._stopping = True
+
+    def _may_start(self) -> bool:
+        """Whether the budget and the disk have room for one more trial."""
+        if self._limits.disk_is_full():
+            raise full_disk(self.ledger.root)
+        self.limit = self._limits.reached(list(self.live.values()))
+        return self.limit is None
 
     def _start(self, trial_id: str, cell: Cell) -> dict[str, Any]:
         folder = self.ledger.open_cell(cell)
@@ -156,29 +186,38 @@ class Coordinator(Searcher):
         cell = self.live.pop(trial_id, None)
         if cell is None:
             return
+        self._limits.ended(cell)
         if (outcome := self.ledger.outcome(cell)) is not None:
             self.steps.pop(cell.id, None)
             self.source.on_done(cell, outcome)
         elif (failure := self.ledger.failure(cell)) is not None:
-            self.failures.append((cell, failure))
-            self._say(f"Trial {cell.title} failed: {failure.kind}: {failure.message}")
-            self.source.on_failed(cell)
-            self._stopping = self._stopping or not self.source.tolerant
+            self._on_failure(cell, failure)
         elif (self.ledger.folder(cell) / "stopped.json").is_file():
             self.steps.pop(cell.id, None)
         elif not self._stopping:
-            self._restart(cell)
+            self._on_death(cell)
 
-    def _restart(self, cell: Cell) -> None:
-        self._restarts[cell.id] += 1
-        if self._restarts[cell.id] <= MAX_RESTARTS:
-            self._requeued.append(cell)
-            attempt = f"restart {self._restarts[cell.id]} of {MAX_RESTARTS}"
-            self._say(f"The process of trial {cell.title} died; it goes on from its last checkpoint ({attempt}).")
+    def _on_failure(self, cell: Cell, failure: Failure) -> None:
+        what = f"{failure.kind}: {failure.message}"
+        if failure.cause == USER:
+            self.failures.append((cell, failure))
+            self._say(f"Trial {cell.title} failed: {what}")
+            self.source.on_failed(cell)
+            self._stopping = self._stopping or not self.source.tolerant
+        elif self._again(cell, failure.cause, f"Trial {cell.title} failed: {what};"):
+            # Its mark goes when it starts.
+            pass
+        else:
+            self._say(f"Trial {cell.title} failed again and is given up: {what}")
+            self.lost.append(cell)
+            self.source.on_failed(cell)
+
+    def _on_death(self, cell: Cell) -> None:
+        if self._again(cell, INFRASTRUCTURE, f"The process of trial {cell.title} died;"):
             return
         self._say(f"The process of trial {cell.title} died again; the trial is given up.")
         self.lost.append(cell)
-        failure = Failure(LOST, "its process died again and again (out of memory?)", "")
+        failure = Failure(LOST, "its process died again and again (out of memory?)", "", INFRASTRUCTURE)
         write_json(self.ledger.folder(cell) / "failed.json", dataclasses.asdict(failure))
         self.source.on_failed(cell)
         # Its worker is dead, so its spool is ours to close.
@@ -186,6 +225,16 @@ class Coordinator(Searcher):
         run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=self._sweep, tags={"outcome": "lost"})
         spool.end_run(run, "FAILED")
         spool.close()
+
+    def _again(self, cell: Cell, cause: str, what: str) -> bool:
+        """Puts a cell back in the queue if its budget for this kind of failure allows it."""
+        self._restarts[cell.id, cause] += 1
+        count, most = self._restarts[cell.id, cause], self._retries[cause]
+        if count > most:
+            return False
+        self._requeued.append(cell)
+        self._say(f"{what} it goes on from its last checkpoint (restart {count} of {most}).")
+        return True
 
 
 class Pruner(tune.Stopper):
@@ -220,5 +269,6 @@ class Watcher(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Called by Tune after each turn of its loop."""
-        self._coordinator.watch(trials)
-        self._on_step()
+        with self._coordinator.guard():
+            self._coordinator.watch(trials)
+            self._on_step()

@@ -21,14 +21,17 @@ from typing import Any, Protocol
 from rl_sched.config import to_dict
 from rl_sched.errors import ConfigError
 from rl_sched.provenance import package_hash
-from rl_sched.sweeps.ledger import Failure, Outcome, read_json, read_outcome, write_json, write_outcome
-from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.failures import Failure, cause_of, is_full_disk
+from rl_sched.sweeps.ledger import Outcome, read_json, read_outcome, write_json, write_outcome
 from rl_sched.tracking.spool import JsonlSpool
 
 #: The body of a real trial.
 DEFAULT_BODY = "rl_sched.sweeps.trial:run_trial"
 #: Name of the VAL curve, of which the trial's cost is the best point (``objectives``: less is better).
 VAL_METRIC = "eval/val_cost"
+#: What a worker tells the driver when it cannot write.
+DISK_FULL = "disk_full"
 #: Points of a training curve that are kept; VAL points are all kept.
 CURVE_POINTS = 50
 #: Shortest time between two reports to the driver, except for VAL points.
@@ -104,6 +107,16 @@ def run_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callable[[di
     """
     if read_outcome(folder) is not None:
         return
+    try:
+        _run_open_cell(cell, folder, body, sweep, tell)
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        # No mark: nothing is wrong with the cell, and there is no room for one.
+        tell({DISK_FULL: 1.0})
+
+
+def _run_open_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callable[[dict[str, float]], None]) -> None:
     (folder / "failed.json").unlink(missing_ok=True)
     spool = JsonlSpool(folder / "spool.jsonl")
     tags = {"sweep": sweep, "arm": cell.arm, "scenario": cell.scenario, "seed": str(cell.seed), "code": package_hash()}
@@ -124,7 +137,9 @@ def run_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callable[[di
         # Before the driver is told: from here on the cell is never run again.
         write_outcome(folder, replace(outcome, cpu_s=cpu_s))
     except Exception as error:
-        failure = Failure(type(error).__name__, str(error), traceback.format_exc())
+        if is_full_disk(error):
+            raise
+        failure = Failure(type(error).__name__, str(error), traceback.format_exc(), cause_of(error))
         write_json(folder / "failed.json", to_dict(failure))
         spool.set_tags(run, {"outcome": "failed", "mlflow.note.content": f"```\n{failure.traceback}\n```"})
         spool.end_run(run, "FAILED")

@@ -6,6 +6,7 @@ do, so that a test can tell repeated work from continued work.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -69,6 +70,47 @@ def _write_results(cell: Cell, folder: Path, value: float) -> None:
         table.to_csv(folder / file, index=False)
     curve = pd.DataFrame({"steps": [cell.steps], "seconds": [1.0], "val_score": [value]})
     curve.to_csv(folder / CURVE, index=False)
+
+
+def member(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """A member of a population, or its result: continues from its parent's checkpoint."""
+    if cell.parent is not None and not (folder / "checkpoint.json").exists():
+        parent = folder.parent / cell.parent
+        # A parent that ended between two checkpoints has its last steps in its outcome.
+        outcome = read_json(parent / "done.json") or {}
+        write_json(folder / "checkpoint.json", {"steps": outcome["outcome"]["steps"]})
+    return steady(cell, folder, report)
+
+
+def no_room(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """In seed 2, cannot write its checkpoint, as on a full disk, while the file ``full`` lies in the sweep's folder."""
+    if cell.seed == 2 and (folder.parents[1] / "full").exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "checkpoint.json"))
+    return steady(cell, folder, report)
+
+
+def not_finite_once(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """In seed 1, computes nan in the first attempt; in seed 2, in every one."""
+    first = not (folder / "attempted").exists()
+    (folder / "attempted").touch()
+    if cell.seed == 2 or (cell.seed == 1 and first):
+        raise FloatingPointError("The policy's loss must be finite; it is nan.")
+    return steady(cell, folder, report)
+
+
+def idle(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Does nothing, to measure what the platform costs."""
+    return Outcome(quality(cell), {"report/mean_jct_s": 1.0}, cell.steps, 1.0)
+
+
+def logging(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Reports 150 scalars ten times; its CPU milliseconds per report are in its metrics."""
+    names = [f"train/scalar_{i}" for i in range(148)]
+    begin_s = time.process_time()
+    for step in range(10):
+        report((step + 1) * cell.steps // 10, {VAL_METRIC: 1.0 / (step + 1), **dict.fromkeys(names, float(step))})
+    used_ms = 1e3 * (time.process_time() - begin_s) / 10
+    return Outcome(quality(cell), {"time/report_cpu_ms": used_ms}, cell.steps, 1.0)
 
 
 def broken(cell: Cell, folder: Path, report: Report) -> Outcome:

@@ -1,0 +1,1 @@
+"""The figures of ``benchmarks/sweep.py``, one file each: a function ``(options) -> list of figures``."""
