@@ -21,6 +21,7 @@ from rl_sched.errors import SweepError
 from rl_sched.evaluation.comparison import display
 from rl_sched.rl.runtime import interruptible
 from rl_sched.sweeps.ledger import Failure, Ledger
+from rl_sched.sweeps.nodes import ADDRESS, joined
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.sweeps.source import Grid, Source
@@ -84,7 +85,7 @@ def execute(
         return RunSummary()
     os.environ.update({**ENVIRONMENT, "PYTHONPATH": _python_path()})
     with interruptible() as interruption:
-        with _ray(plan.max_concurrent):
+        with _ray(plan.max_concurrent, ledger.root) as slots:
             from ray import tune
 
             from rl_sched.sweeps.searcher import Coordinator, Pruner, Watcher
@@ -93,7 +94,7 @@ def execute(
             # After the import, which sets its own level: "trials did not complete" is ours to say.
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
-            coordinator = Coordinator(source, ledger, body, sweep, plan.max_concurrent, progress.note)
+            coordinator = Coordinator(source, ledger, body, sweep, slots, progress.note)
             interruption.on_first = coordinator.stop
             best = _best_done(plan, scenarios, ledger) if not plan.search else {}
 
@@ -119,7 +120,7 @@ def execute(
                 tune_config=tune.TuneConfig(
                     search_alg=coordinator,
                     num_samples=-1,  # the coordinator alone ends the sweep
-                    max_concurrent_trials=plan.max_concurrent,
+                    max_concurrent_trials=slots,
                     reuse_actors=True,
                     trial_dirname_creator=_trial_folder,
                 ),
@@ -144,12 +145,20 @@ def execute(
 
 
 @contextlib.contextmanager
-def _ray(num_cpus: int) -> Iterator[None]:
-    """A local Ray for as long as it is needed; one that runs in this process already is used and left alone."""
+def _ray(num_cpus: int, root: Path) -> Iterator[int]:
+    """Ray for as long as it is needed: the cluster of ``RAY_ADDRESS``, else a local one; yields the trials at a time.
+
+    One that runs in this process already is used and left alone. A plan's number is for one machine: a cluster runs as
+    many trials as it has CPUs, or the plan's number if that is more (nodes may come when there is work).
+    """
     import ray
 
     if ray.is_initialized():
-        yield
+        yield num_cpus
+        return
+    if address := os.environ.get(ADDRESS):
+        with joined(address, root, ENVIRONMENT) as cluster_cpus:
+            yield max(num_cpus, cluster_cpus)
         return
     try:
         ray.init(
@@ -163,7 +172,7 @@ def _ray(num_cpus: int) -> Iterator[None]:
     except Exception as error:
         raise SweepError(f"Ray must start on this machine; it did not: {str(error).splitlines()[0]}") from error
     try:
-        yield
+        yield num_cpus
     finally:
         ray.shutdown()
 

@@ -21,6 +21,7 @@ from rl_sched.config import to_dict
 from rl_sched.errors import ConfigError
 from rl_sched.provenance import package_hash
 from rl_sched.sweeps.ledger import Failure, Outcome, read_json, read_outcome, write_json, write_outcome
+from rl_sched.sweeps.nodes import check_code
 from rl_sched.sweeps.plan import Cell
 from rl_sched.tracking.spool import JsonlSpool
 
@@ -110,6 +111,7 @@ def run_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callable[[di
     spool.log_params(run, {**cell.experiment, "arm": cell.arm, "report_episodes": cell.report_episodes})
     begin_cpu_s = time.process_time()
     try:
+        check_code()
         function = load_body(body)
         _fresh_state(cell.seed)
         outcome = function(cell, folder, Reporter(spool, run, cell.steps, tell))

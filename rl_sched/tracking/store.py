@@ -21,8 +21,10 @@ from urllib.parse import quote
 
 from rl_sched.errors import RlSchedError
 
+#: Names the data folder of a machine, e.g. the shared storage of a cluster.
+DATA_VARIABLE = "RL_SCHED_DATA"
 #: Where data live unless a caller says otherwise: inside the checkout that the command is run from.
-DEFAULT_DATA_DIR = Path("mlflow/data")
+DEFAULT_DATA_DIR = Path(os.environ.get(DATA_VARIABLE) or "mlflow/data")
 
 #: Makes a fresh store with all of MLflow's tables; run in a process of its own.
 _CREATE = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
