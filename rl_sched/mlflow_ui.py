@@ -56,7 +56,7 @@ def _serve(store: Store, host: str, port: int) -> int:
         signal.signal(number, signal.default_int_handler)
     server = UiServer(store, port, host)
     try:
-        for sentence in sync_all(store):
+        for sentence in sync_all(store, store.uri):
             print(sentence, file=sys.stderr)
         newest = newest_sweep(store)
         server.wait_until_ready()

@@ -149,8 +149,13 @@ class Lab:
         """All hosts, the head first."""
         return [self.head, *self.workers]
 
-    def up(self, **environment: str) -> None:
-        """Boots all hosts and writes the checkout's cluster.yaml for them."""
+    def up(self, num_cpus: int, **environment: object) -> None:
+        """Boots all hosts and writes the checkout's cluster.yaml for them.
+
+        Args:
+            num_cpus: CPUs that Ray uses of each host.
+            environment: Further variables on every host.
+        """
         self.shared.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "key").exists():
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
@@ -159,7 +164,7 @@ class Lab:
         _run("ip", "link", "set", BRIDGE, "up")
         for host in self.hosts:
             host.boot()
-        self.cluster_yaml.write_text(yaml.safe_dump(self._describe(environment), sort_keys=False))
+        self.cluster_yaml.write_text(yaml.safe_dump(self._describe(num_cpus, environment), sort_keys=False))
 
     def down(self) -> None:
         """Switches everything off."""
@@ -167,7 +172,7 @@ class Lab:
             host.unplug()
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
 
-    def _describe(self, environment: dict[str, str]) -> dict[str, Any]:
+    def _describe(self, num_cpus: int, environment: dict[str, object]) -> dict[str, Any]:
         """The committed cluster.yaml with these hosts; they have no internet to install the environment from."""
         text = (self.repository / "cluster.yaml").read_text().replace("/mnt/rl_sched", str(self.shared))
         exports = "".join(f"\nexport {name}={value}" for name, value in environment.items())
@@ -179,6 +184,9 @@ class Lab:
         setup[place] = f"bash {self._installer()}"
         (place,) = (i for i, command in enumerate(setup) if command.startswith("cat "))
         setup[place] = setup[place].replace("\nEND", f"{exports}\nEND")
+        for kind in ("head", "worker"):
+            commands = description[f"{kind}_start_ray_commands"]
+            commands[:] = [c.replace("ray start ", f"ray start --num-cpus={num_cpus} ") for c in commands]
         return description
 
     def _installer(self) -> Path:

@@ -161,8 +161,8 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
         parents = db.execute("select count(distinct value), count(*) from tags where key = 'mlflow.parentRunId'")
         curve = db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone()
         (note,) = db.execute("select value from tags where key = 'mlflow.note.content'").fetchone()
-        assert parents.fetchone() == (1, 4)
-    assert kinds == {"sweep": 1, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
+        assert parents.fetchone() == (3, 6)
+    assert kinds == {"sweep": 1, "arm": 2, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
     assert "| policy |" in note
     files = sorted(f.name for f in (tmp_path / "data" / "artifacts").rglob("*") if f.is_file())
     assert "report.md" in files and "plan.json" in files and files.count("best.json") == 4
@@ -171,7 +171,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "4 of 4 trials are finished already" in capsys.readouterr().out
     with sqlite3.connect(Store(tmp_path / "data").database) as db:
-        assert db.execute("select count(*) from runs").fetchone() == (5,)
+        assert db.execute("select count(*) from runs").fetchone() == (7,)
         assert db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone() == (16,)
 
 
@@ -190,7 +190,7 @@ def test_sweep_does_not_notice_that_mlflow_is_away(
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "MLflow is not" not in capsys.readouterr().out
     with sqlite3.connect(data / "mlflow.db") as db:
-        assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (3,)
+        assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (5,)
 
 
 @pytest.mark.usefixtures("tables")

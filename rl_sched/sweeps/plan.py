@@ -236,6 +236,11 @@ def arm_name(settings: Mapping[str, Any]) -> str:
     return ",".join(f"{path}={_short(value)}" for path, value in settings.items()) or "base"
 
 
+def arm_run(sweep: str, arm: str, scenario: str) -> str:
+    """Key of the run of an arm on a scenario: child of the sweep's run, parent of its trials' runs."""
+    return content_id([sweep, arm, scenario])
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with the values of ``over``, group by group; a list replaces a list."""
     out = json.loads(json.dumps(base))

@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from rl_sched.sweeps.ledger import LOST, Failure, Ledger, write_json
-from rl_sched.sweeps.plan import Cell
+from rl_sched.sweeps.plan import Cell, arm_run
 from rl_sched.sweeps.source import Source
 from rl_sched.tracking.spool import JsonlSpool
 
@@ -182,8 +182,9 @@ class Coordinator(Searcher):
         write_json(self.ledger.folder(cell) / "failed.json", dataclasses.asdict(failure))
         self.source.on_failed(cell)
         # Its worker is dead, so its spool is ours to close.
+        parent = arm_run(self._sweep, cell.arm, cell.scenario)
         spool = JsonlSpool(self.ledger.folder(cell) / "spool.jsonl")
-        run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=self._sweep, tags={"outcome": "lost"})
+        run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=parent, tags={"outcome": "lost"})
         spool.end_run(run, "FAILED")
         spool.close()
 
