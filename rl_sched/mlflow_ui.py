@@ -90,11 +90,12 @@ def _start(store: Store, host: str, port: int) -> int:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + 2 * START_TIMEOUT_S  # its tables, then the server
         while (address := running_address(store)) is None:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.terminate()
-                raise RlSchedError(f"MLflow's server must start within {START_TIMEOUT_S:.0f} s; it did not. See {log}.")
+            if process.poll() is not None:
+                raise RlSchedError(f"MLflow's server must keep running; it ended at once. See {log}.")
+            if time.monotonic() > deadline:
+                raise RlSchedError(f"MLflow's server must answer by now; it is still starting. See {log}.")
             time.sleep(0.2)
     print(f"MLflow: {address}/#/experiments", flush=True)
     return 0

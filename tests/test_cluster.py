@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster_lab import Lab, missing
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.timeout(3000)]
 
 BODY = "rl_sched.testing.toy_trials:steady"
 #: Iterations of a trial and seconds of one.
@@ -32,7 +32,7 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         made.up(num_cpus=1, RL_SCHED_TOY_SLEEP_S=SLEEP_S)
         done = _ray(made, "up", "-y", str(made.cluster_yaml))
         assert done.returncode == 0, done.stdout[-3000:]
-        assert f"MLflow: http://{made.head.ip}:5000/#/experiments" in done.stdout
+        assert f"MLflow: http://{made.head.ip}:5000/#/experiments" in done.stdout, done.stdout[-3000:]
         yield made
     finally:
         made.down()
@@ -40,7 +40,7 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def _ray(lab: Lab, *words: str) -> subprocess.CompletedProcess[str]:
     """Ray's command line, on the machine in front of the user."""
-    return subprocess.run(_words(*words), **_settings(lab), capture_output=True, text=True, timeout=900)
+    return subprocess.run(_words(*words), **_settings(lab), capture_output=True, text=True, timeout=1500)
 
 
 def _words(*words: str) -> list[str]:
@@ -85,7 +85,7 @@ def test_a_pulled_plug_changes_nothing_in_the_final_table(lab: Lab, tmp_path: Pa
     # All three hosts work, and each trial has a checkpoint behind it and most of its way before it.
     _wait(lambda: len(executed()) >= 3 and min(executed().values()) > 10, submit, output)
     victim.unplug()
-    assert submit.wait(timeout=900) == 0, output.read_text()[-3000:]
+    assert submit.wait(timeout=1500) == 0, output.read_text()[-3000:]
     text = output.read_text()
     assert "it goes on from its last checkpoint (restart 1 of 2)" in text
     link = re.search(r"Browse the trials: (\S+)", text)
@@ -101,7 +101,7 @@ def test_a_pulled_plug_changes_nothing_in_the_final_table(lab: Lab, tmp_path: Pa
     arguments = ["experiments/ablation.py", "--plan", str(plan), "--data", str(undisturbed), "--body", BODY]
     settings = _settings(lab)
     settings["env"]["RL_SCHED_TOY_SLEEP_S"] = "0.001"
-    done = subprocess.run([sys.executable, *arguments], **settings, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, *arguments], **settings, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr
     for file in ("rows.csv", "rows_last.csv", "report.json"):
         ours, theirs = (
@@ -119,7 +119,7 @@ def _without_costs(file: str, lines: list[str]) -> object:
     return [{key: value for key, value in part.items() if key != "costs"} for part in report["scenarios"]]
 
 
-def _wait(condition, process: subprocess.Popen, output: Path, timeout_s: float = 600.0) -> None:
+def _wait(condition, process: subprocess.Popen, output: Path, timeout_s: float = 1500.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert process.poll() is None and time.monotonic() < deadline, output.read_text()[-3000:]
@@ -130,7 +130,7 @@ def test_a_node_with_old_code_stops_the_sweep_with_the_command_that_mends_it(lab
     stale = lab.workers[1]
     assert stale.ssh("echo '# old' >> ~/rl_sched/rl_sched/gone.py").returncode == 0
     plan = _plan(lab, "stale", seeds=1, iterations=5)
-    refused = subprocess.run(_submit(lab, plan), **_settings(lab), capture_output=True, text=True, timeout=600)
+    refused = subprocess.run(_submit(lab, plan), **_settings(lab), capture_output=True, text=True, timeout=1500)
     text = re.sub(r"\s+", " ", refused.stdout)
     assert refused.returncode != 0 and "Nothing was started" in text, text[-3000:]
     assert not (lab.shared / "sweeps" / "stale" / "cells").exists()
@@ -138,5 +138,25 @@ def test_a_node_with_old_code_stops_the_sweep_with_the_command_that_mends_it(lab
     assert command is not None, text[-3000:]
     mended = lab.head.ssh(command[1])
     assert mended.returncode == 0, mended.stderr
-    done = subprocess.run(_submit(lab, plan), **_settings(lab), capture_output=True, text=True, timeout=600)
+    done = subprocess.run(_submit(lab, plan), **_settings(lab), capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0 and "2/2 trials done" in done.stdout, done.stdout[-3000:]
+
+
+def test_the_doctor_finds_nothing_wrong_and_then_what_is(lab: Lab) -> None:
+    def ask() -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "rl_sched.doctor", str(lab.cluster_yaml)]
+        return subprocess.run(words, **_settings(lab), capture_output=True, text=True, timeout=300)
+
+    healthy = ask()
+    assert healthy.returncode == 0 and "All 3 machines are ready." in healthy.stdout, healthy.stdout + healthy.stderr
+    assert list(lab.shared.glob(".doctor*")) == []
+    first, second = lab.workers
+    first.unplug()
+    assert second.ssh("echo '# old' >> ~/rl_sched/rl_sched/errors.py").returncode == 0
+    sick = ask()
+    assert sick.returncode == 1
+    assert re.search(rf"^{first.ip}, ssh: .+\.\n  mend: switch it on", sick.stdout, re.MULTILINE), sick.stdout
+    mend = re.search(rf"^{second.ip}, code: its package is .+\.\n  mend: (.+)$", sick.stdout, re.MULTILINE)
+    assert mend is not None, sick.stdout
+    subprocess.run(mend[1], shell=True, check=True, **_settings(lab), capture_output=True, timeout=300)
+    assert f"\n{second.ip}, code" not in ask().stdout
