@@ -46,7 +46,7 @@ test-slow: setup ## run the slow tests
 	$(PY) -m pytest -m "slow and not cluster" $(ARGS)
 
 test-cluster: setup ## run a sweep on three machines in namespaces, and pull a plug (needs root, sshd, rsync)
-	$(PY) -m pytest tests/test_cluster.py -rs $(ARGS)
+	$(PY) -m pytest tests/test_cluster.py -rs -o faulthandler_timeout=0 $(ARGS)
 
 lint: setup ## run ruff and mypy
 	$(PY) -m ruff check .

@@ -6,6 +6,7 @@ Killing a host's first process is a power cut, and nothing inside a host can see
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -119,14 +120,20 @@ class Host:
         return subprocess.run([*words, f"bash --login -i -c {quoted}"], capture_output=True, text=True, timeout=300)
 
     def unplug(self) -> None:
-        """Cuts the power: every process of the host is gone at once, and so is its network."""
+        """Cuts the power: every process of the host is gone at once, and so is its network.
+
+        By the processes in its network, so that it also ends a host that a killed test has left behind.
+        """
+        namespace = f"lab_{self.name}"
+        found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True)
+        for pid in found.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         if self._process is not None:
-            # `ip netns exec` and `unshare` become one process, whose child is the host's first.
-            os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait(timeout=30)
             self._process = None
         subprocess.run(["ip", "link", "del", f"v{self.name}"], capture_output=True)
-        subprocess.run(["ip", "netns", "del", f"lab_{self.name}"], capture_output=True)
+        subprocess.run(["ip", "netns", "del", namespace], capture_output=True)
 
 
 class Lab:
@@ -156,6 +163,7 @@ class Lab:
             num_cpus: CPUs that Ray uses of each host.
             environment: Further variables on every host.
         """
+        self.down()  # of a test that was killed
         self.shared.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "key").exists():
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
