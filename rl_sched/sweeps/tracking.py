@@ -100,18 +100,17 @@ class SweepTracking:
 
     def _aggregate(self, report: Mapping[str, Any]) -> None:
         """The numbers of a report: those of an arm on its run, those of all arms on the sweep's."""
+        # A step for each report: a sweep that is continued or extended reports again.
+        step = self._spool.next_step(self.run)
         for scenario in report["scenarios"]:
             for row in scenario["rows"]:
                 values = dict(aggregates(scenario, row))
                 place = _FORBIDDEN.sub("_", f"{scenario['scenario']} {display(row['name'])}".replace("=", " "))
-                self._log(self.run, {f"report/{name} {place}": value for name, value in values.items()})
+                on_parent = {f"report/{name} {place}": value for name, value in values.items()}
+                self._spool.log_metrics(self.run, on_parent, step)
                 if row["learned"]:
                     run = arm_run(self.run, row["name"], scenario["scenario"])
-                    self._log(run, {f"report/{name}": value for name, value in values.items()})
-
-    def _log(self, run: str, values: Mapping[str, float]) -> None:
-        # A step for each report: a sweep that is continued or extended reports again.
-        self._spool.log_metrics(run, values, self._spool.next_step(run))
+                    self._spool.log_metrics(run, {f"report/{name}": value for name, value in values.items()}, step)
 
     def run_id(self, cell: Cell) -> str | None:
         """The embedded store's id of a trial's run, if it has it."""
