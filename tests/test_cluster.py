@@ -29,7 +29,8 @@ def lab(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         pytest.skip(f"no hosts can be made here: {reason}")
     made = Lab(tmp_path_factory.mktemp("lab"), repository)
     try:
-        made.up(num_cpus=1, RL_SCHED_TOY_SLEEP_S=SLEEP_S)
+        # Compiled kernels stay from one run of the tests to the next.
+        made.up(num_cpus=1, RL_SCHED_TOY_SLEEP_S=SLEEP_S, NUMBA_CACHE_DIR=repository / ".numba_cache")
         done = _ray(made, "up", "-y", str(made.cluster_yaml))
         assert done.returncode == 0, done.stdout[-3000:]
         assert f"MLflow: http://{made.head.ip}:5000/#/experiments" in done.stdout, done.stdout[-3000:]

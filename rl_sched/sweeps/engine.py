@@ -64,7 +64,14 @@ def make_source(plan: Plan, scenarios: list[str], ledger: Ledger) -> Source:
 
 
 def execute(
-    plan: Plan, scenarios: list[str], ledger: Ledger, sweep: str, *, body: str = DEFAULT_BODY, progress: ProgressLine
+    plan: Plan,
+    scenarios: list[str],
+    ledger: Ledger,
+    sweep: str,
+    *,
+    body: str = DEFAULT_BODY,
+    progress: ProgressLine,
+    at_most: int | None = None,
 ) -> RunSummary:
     """Runs what is not done yet. The caller holds the ledger's lock.
 
@@ -75,6 +82,7 @@ def execute(
         sweep: Key of the sweep's run.
         body: The trial's body as ``module:function``.
         progress: Where progress is shown.
+        at_most: Trials at a time, if not all that a cluster has CPUs for.
 
     Returns:
         How it ended; what was measured is in the ledger.
@@ -85,7 +93,8 @@ def execute(
         return RunSummary()
     os.environ.update({**ENVIRONMENT, "PYTHONPATH": _python_path()})
     with interruptible() as interruption:
-        with _ray(plan.max_concurrent, ledger.root) as slots:
+        with _ray(plan.max_concurrent, ledger.root) as offered:
+            slots = min(offered, at_most or offered)
             from ray import tune
 
             from rl_sched.sweeps.searcher import Coordinator, Pruner, Watcher

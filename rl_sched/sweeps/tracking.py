@@ -149,7 +149,7 @@ def aggregates(scenario: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[
         scenario: The report's part on a scenario.
         row: One of its rows: a learned arm or a rule.
     """
-    estimates = {scenario["objective"]: row["score"]}
+    estimates = {scenario["objective"]["metric"]: row["score"]}
     for rule in dict.fromkeys((scenario["sjf"], scenario["best_rule"])):
         if rule in row["versus"]:
             estimates[f"vs_{rule}_pct"] = row["versus"][rule]["difference_pct"]
