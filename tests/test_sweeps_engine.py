@@ -15,8 +15,10 @@ import pytest
 from rl_sched.config import build
 from rl_sched.errors import SweepError
 from rl_sched.sweep import sweep_main
+from rl_sched.sweeps import nodes
 from rl_sched.sweeps.engine import ENVIRONMENT, RunSummary, execute
 from rl_sched.sweeps.ledger import LOST, Ledger
+from rl_sched.sweeps.nodes import check_nodes
 from rl_sched.sweeps.plan import Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.tracking.spool import read_spool
@@ -128,6 +130,14 @@ def test_search_prunes_and_completes(tmp_path: Path) -> None:
     for file in stopped:
         tags = [r["values"] for r, _ in read_spool(file.with_name("spool.jsonl")) if r["op"] == "tags"]
         assert {"outcome": "pruned"} in tags
+
+
+def test_every_node_of_this_ray_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_nodes(tmp_path)
+    mine = nodes.facts(tmp_path)
+    monkeypatch.setattr(nodes, "package_hash", lambda: "0" * 16)  # of the driver, not of the nodes
+    with pytest.raises(SweepError, match=rf"\({mine.host}\) has code {mine.code}: .*Nothing was started"):
+        check_nodes(tmp_path)
 
 
 @pytest.fixture

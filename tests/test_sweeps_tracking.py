@@ -69,7 +69,13 @@ def _report(folder: Path) -> Path:
     arm = {"name": "network.name=mlp,ppo.clip=0.1", "learned": True, "score": estimate(90.0), "versus": versus}
     rule = {"name": "min_min", "learned": False, "score": estimate(95.0), "versus": {}, "seed_scores": {}}
     rows = [{**arm, "seed_scores": {"1": 90.0}}, rule]
-    part = {"scenario": "default", "objective": {"metric": "mean_jct_s"}, "sjf": "sjf", "best_rule": "min_min", "rows": rows}
+    part = {
+        "scenario": "default",
+        "objective": {"metric": "mean_jct_s"},
+        "sjf": "sjf",
+        "best_rule": "min_min",
+        "rows": rows,
+    }
     folder.mkdir()
     (folder / "report.json").write_text(json.dumps({"scenarios": [part]}))
     return folder

@@ -109,9 +109,7 @@ def team(repository: Path, tmp_path: Path, mlflow_database: Path) -> Iterator[Te
 
 def _status(uri: str, host: str) -> int:
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{uri}/", headers={"Host": host}), timeout=5
-        ) as answer:
+        with urllib.request.urlopen(urllib.request.Request(f"{uri}/", headers={"Host": host}), timeout=5) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

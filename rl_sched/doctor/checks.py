@@ -107,7 +107,9 @@ def _disk(cluster: Cluster, alive: Answers) -> Iterator[tuple[str, str, str]]:
         if answer.facts["storage"]:
             places.append((answer.facts["data"], answer.facts["data_free"], MIN_DATA_BYTES))
         short = [
-            f"{place} has {free / _GB:.1f} GB free of {need / _GB:.0f}" for place, free, need in places if free < need
+            f"{place} has {free / _GB:.1f} GB free; {need / _GB:.0f} GB are needed"
+            for place, free, need in places
+            if free < need
         ]
         yield node, "; ".join(short), cluster.command(node, "df -h")
 
