@@ -19,10 +19,10 @@ export RL_SCHED_REFERENCE_CASES ?= $(abspath ../shared/reference_cases)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablation test test-slow lint mlflow-ui benchmark clean
+.PHONY: help setup ablation test test-slow test-cluster lint mlflow-ui benchmark clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make the virtual environment with the pinned packages
 
@@ -43,7 +43,10 @@ test: setup ## run the fast tests on two processes
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: setup ## run the slow tests
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -m "slow and not cluster" $(ARGS)
+
+test-cluster: setup ## run a sweep on three machines in namespaces, and pull a plug (needs root, sshd, rsync)
+	$(PY) -m pytest tests/test_cluster.py -rs -o faulthandler_timeout=0 $(ARGS)
 
 lint: setup ## run ruff and mypy
 	$(PY) -m ruff check .

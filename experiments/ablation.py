@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
+from rl_sched.provenance import checkout
 from rl_sched.sweep import sweep_main
 from rl_sched.verbs import run_verb
 
-PLAN = Path(__file__).resolve().parents[1] / "tune_configs" / "ablation.yaml"
+PLAN = checkout() / "tune_configs" / "ablation.yaml"
 
 
 if __name__ == "__main__":

@@ -15,3 +15,8 @@ def package_hash() -> str:
     for file in sorted(root.rglob("*.py")):
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def checkout() -> Path:
+    """The folder that holds the package: a checkout with its plans, wherever the script that asks was copied to."""
+    return Path(__file__).resolve().parents[1]

@@ -119,7 +119,9 @@ def _run(
     begin_s = time.monotonic()
     print(f"Sweep {plan.name}: {plan.question}", flush=True)
     _print_known(plan, scenarios, ledger)
-    tracking = SweepTracking(plan, ledger, store)
+    tracking = SweepTracking(plan, scenarios, ledger, store)
+    if (address := tracking.address) is not None:
+        print(f"MLflow: {address}/#/experiments", flush=True)
     status: Status = "FAILED"
     note, files = plan.question, list[Path]()
     winners: list[Best] = []
@@ -147,7 +149,7 @@ def _run(
             print(f"\n{told}")
     elif not summary.interrupted and winners:
         print("The best policies are not registered either: the same command does it when MLflow is back.")
-    return _verdict(plan, summary, ledger, time.monotonic() - begin_s)
+    return _verdict(plan, summary, ledger, time.monotonic() - begin_s, tracking.link or "make mlflow-ui")
 
 
 def _conclude(
@@ -197,7 +199,7 @@ def _print_best_so_far(plan: Plan, scenarios: list[str], ledger: Ledger) -> None
         print(f"Best on VAL so far, scenario {best.scenario}: {best.candidate.title}, {score}.")
 
 
-def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float) -> int:
+def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float, browse: str) -> int:
     if summary.interrupted:
         print("\nInterrupted. The same command continues the sweep and repeats nothing that is finished.")
         return EXIT_INTERRUPTED
@@ -216,10 +218,10 @@ def _verdict(plan: Plan, summary: RunSummary, ledger: Ledger, seconds: float) ->
     if summary.limit is not None:
         print(
             f"\nThe budget is used up after {duration_text(seconds)}: {summary.limit}. "
-            "The same command with a larger one continues the sweep.  Browse the trials: make mlflow-ui"
+            f"The same command with a larger one continues the sweep.  Browse the trials: {browse}"
         )
     else:
-        print(f"\nDone in {duration_text(seconds)}.  Browse the trials: make mlflow-ui")
+        print(f"\nDone in {duration_text(seconds)}.  Browse the trials: {browse}")
     return EXIT_FAILED if summary.lost else 0
 
 

@@ -59,7 +59,12 @@ PACKAGES = sorted(".".join(p.parent.relative_to(ROOT).parts) for p in FILES if p
 
 
 def _unit(file: Path) -> str:
-    """The unit of a file: the folder or module directly under ``rl_sched/``; "" for its ``__init__``."""
+    """The unit of a file: the folder or module directly under ``rl_sched/``; "" for its ``__init__``.
+
+    What ``python -m rl_sched.FOLDER`` runs is a verb, not a part of its folder.
+    """
+    if file.name == "__main__.py":
+        return f"{file.parent.name}.__main__"
     first = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 

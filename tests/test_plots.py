@@ -23,6 +23,7 @@ from rl_sched.policies import POLICIES
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import simulate
 from rl_sched.sim.watching import Watch
+from rl_sched.sweeps.scaling import Point
 from rl_sched.traces.synthetic import SyntheticTrace
 from rl_sched.workload import Workload
 from tests.evaluation_cases import ARMS, ablation, arm, costs, learning_curves
@@ -59,6 +60,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "learning_curves": ((learning_curves(),), {"levels": {"min_min": 105.0}}),
         "jct_cdf": ((table, [arm("mlp", "off"), "min_min", "fifo"]), {}),
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
+        "scaling": (([Point(w, 4 * w, 9.5, 7.0, 40.0, 20.0 * w, 0.95, 0.2, 0.3, 0.02) for w in (1, 2, 4)],), {}),
         **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
         **run_figures(),
         "forest": ((compare(table, others=[arm("mlp", "off")]), arm("mlp", "off")), {}),

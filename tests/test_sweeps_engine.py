@@ -15,8 +15,10 @@ import pytest
 from rl_sched.config import build
 from rl_sched.errors import SweepError
 from rl_sched.sweep import sweep_main
+from rl_sched.sweeps import nodes
 from rl_sched.sweeps.engine import ENVIRONMENT, RunSummary, execute
 from rl_sched.sweeps.ledger import LOST, Ledger
+from rl_sched.sweeps.nodes import check_nodes
 from rl_sched.sweeps.plan import Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.tracking.spool import read_spool
@@ -130,6 +132,14 @@ def test_search_prunes_and_completes(tmp_path: Path) -> None:
         assert {"outcome": "pruned"} in tags
 
 
+def test_every_node_of_this_ray_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_nodes(tmp_path)
+    mine = nodes.facts(tmp_path)
+    monkeypatch.setattr(nodes, "package_hash", lambda: "0" * 16)  # of the driver, not of the nodes
+    with pytest.raises(SweepError, match=rf"\({mine.host}\) has code {mine.code}: .*Nothing was started"):
+        check_nodes(tmp_path)
+
+
 @pytest.fixture
 def tables(tmp_path: Path, mlflow_database: Path) -> None:
     """MLflow's tables, which take seconds to make, are there already."""
@@ -161,8 +171,8 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
         parents = db.execute("select count(distinct value), count(*) from tags where key = 'mlflow.parentRunId'")
         curve = db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone()
         (note,) = db.execute("select value from tags where key = 'mlflow.note.content'").fetchone()
-        assert parents.fetchone() == (1, 4)
-    assert kinds == {"sweep": 1, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
+        assert parents.fetchone() == (3, 6)
+    assert kinds == {"sweep": 1, "arm": 2, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
     assert "| policy |" in note
     files = sorted(f.name for f in (tmp_path / "data" / "artifacts").rglob("*") if f.is_file())
     assert "report.md" in files and "plan.json" in files and files.count("best.json") == 4
@@ -171,7 +181,7 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "4 of 4 trials are finished already" in capsys.readouterr().out
     with sqlite3.connect(Store(tmp_path / "data").database) as db:
-        assert db.execute("select count(*) from runs").fetchone() == (5,)
+        assert db.execute("select count(*) from runs").fetchone() == (7,)
         assert db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone() == (16,)
 
 
@@ -190,7 +200,7 @@ def test_sweep_does_not_notice_that_mlflow_is_away(
     assert sweep_main(tmp_path, "test", _command(tmp_path, plan)) == 0
     assert "MLflow is not" not in capsys.readouterr().out
     with sqlite3.connect(data / "mlflow.db") as db:
-        assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (3,)
+        assert db.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (5,)
 
 
 @pytest.mark.usefixtures("tables")

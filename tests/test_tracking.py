@@ -90,7 +90,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> St
 
 
 def _runs(sink: MlflowSink) -> dict:
-    runs = sink._client.search_runs([sink._experiment_id])
+    runs = sink._client.search_runs([sink.experiment_id])
     return {run.info.run_name: run for run in runs}
 
 
@@ -178,7 +178,7 @@ def test_newest_sweep_is_found(store: Store, tmp_path: Path) -> None:
     sink.sync([parent.path, child.path])
     found = newest_sweep(store)
     assert found is not None and found[1:] == ("newest", "n-1", 1)
-    assert found.experiment_id == sink._experiment_id
+    assert found.experiment_id == sink.experiment_id
 
 
 def test_unwritable_store_is_one_sentence(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ def ppo_jobs_shaped(steps: Steps) -> np.ndarray:
         pressure = alone_s / horizon_s * left / (2.0 * total)
         return (total - done) / total - pressure + (horizon_s - now_s - alone_s) / horizon_s
 
-    left = sum(_open_work(steps))
+    in_system, not_arrived = _open_work(steps)
+    left = in_system + not_arrived
     over = step["terminated"] | step["truncated"]
     behind = np.where(over, 0.0, potential(after["now"], left, after["done_work"]))
     before = potential(

@@ -108,3 +108,11 @@ class Scenario:
         if self.missing:
             raise ConfigError(self.missing)
         return self.make(seed)
+
+    def trace_hash(self) -> str:
+        """16 hex digits of the first TRAIN workload: they change with the log or the generator behind the scenario.
+
+        Raises:
+            ConfigError: The scenario's data are not on this machine.
+        """
+        return self.workload(self.seeds.train[0]).content_hash()

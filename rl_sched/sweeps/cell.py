@@ -52,3 +52,8 @@ class Cell:
         searched = [f"{path.rpartition('.')[2]}={short_value(value)}" for path, value in self.searched.items()]
         until = f", until {self.until:,} steps" if self.until is not None else ""
         return f"{', '.join([display(self.arm), *searched])}; {self.scenario}, seed {self.seed}{until}"
+
+
+def arm_run(sweep: str, arm: str, scenario: str) -> str:
+    """Key of the run of an arm on a scenario: child of the sweep's run, parent of its trials' runs."""
+    return content_id([sweep, arm, scenario])

@@ -23,6 +23,7 @@ from rl_sched.rl.runtime import interruptible
 from rl_sched.sweeps.failures import Failure, full_disk, is_full_disk
 from rl_sched.sweeps.ledger import Ledger
 from rl_sched.sweeps.limits import Limits
+from rl_sched.sweeps.nodes import ADDRESS, joined
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.progress import ProgressLine
 from rl_sched.sweeps.source import Grid, Source
@@ -70,7 +71,14 @@ def make_source(plan: Plan, scenarios: list[str], ledger: Ledger) -> Source:
 
 
 def execute(
-    plan: Plan, scenarios: list[str], ledger: Ledger, sweep: str, *, body: str = DEFAULT_BODY, progress: ProgressLine
+    plan: Plan,
+    scenarios: list[str],
+    ledger: Ledger,
+    sweep: str,
+    *,
+    body: str = DEFAULT_BODY,
+    progress: ProgressLine,
+    at_most: int | None = None,
 ) -> RunSummary:
     """Runs what is not done yet. The caller holds the ledger's lock.
 
@@ -81,6 +89,7 @@ def execute(
         sweep: Key of the sweep's run.
         body: The trial's body as ``module:function``.
         progress: Where progress is shown.
+        at_most: Trials at a time, if not all that a cluster has CPUs for.
 
     Returns:
         How it ended; what was measured is in the ledger.
@@ -91,7 +100,8 @@ def execute(
         return RunSummary()
     os.environ.update({**ENVIRONMENT, "PYTHONPATH": _python_path()})
     with interruptible() as interruption:
-        with _ray(plan.max_concurrent):
+        with _ray(plan.max_concurrent, ledger.root) as offered:
+            slots = min(offered, at_most or offered)
             from ray import tune
 
             from rl_sched.sweeps.searcher import Coordinator, Pruner, Watcher
@@ -101,9 +111,7 @@ def execute(
             logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
             limits = Limits(plan.budget, ledger)
-            coordinator = Coordinator(
-                source, ledger, body, sweep, plan.max_concurrent, progress.note, plan.retries, limits
-            )
+            coordinator = Coordinator(source, ledger, body, sweep, slots, progress.note, plan.retries, limits)
             interruption.on_first = coordinator.stop
             best = _best_done(plan, scenarios, ledger) if not plan.search else {}
 
@@ -129,7 +137,7 @@ def execute(
                 tune_config=tune.TuneConfig(
                     search_alg=coordinator,
                     num_samples=-1,  # the coordinator alone ends the sweep
-                    max_concurrent_trials=plan.max_concurrent,
+                    max_concurrent_trials=slots,
                     reuse_actors=True,
                     trial_dirname_creator=_trial_folder,
                 ),
@@ -158,12 +166,20 @@ def execute(
 
 
 @contextlib.contextmanager
-def _ray(num_cpus: int) -> Iterator[None]:
-    """A local Ray for as long as it is needed; one that runs in this process already is used and left alone."""
+def _ray(num_cpus: int, root: Path) -> Iterator[int]:
+    """Ray for as long as it is needed: the cluster of ``RAY_ADDRESS``, else a local one; yields the trials at a time.
+
+    One that runs in this process already is used and left alone. A plan's number is for one machine: a cluster runs as
+    many trials as it has CPUs, or the plan's number if that is more (nodes may come when there is work).
+    """
     import ray
 
     if ray.is_initialized():
-        yield
+        yield num_cpus
+        return
+    if address := os.environ.get(ADDRESS):
+        with joined(address, root, ENVIRONMENT) as cluster_cpus:
+            yield max(num_cpus, cluster_cpus)
         return
     try:
         ray.init(
@@ -177,7 +193,7 @@ def _ray(num_cpus: int) -> Iterator[None]:
     except Exception as error:
         raise SweepError(f"Ray must start on this machine; it did not: {str(error).splitlines()[0]}") from error
     try:
-        yield
+        yield num_cpus
     finally:
         ray.shutdown()
 

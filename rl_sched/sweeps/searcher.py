@@ -15,7 +15,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from rl_sched.sweeps.cell import Cell
+from rl_sched.sweeps.cell import Cell, arm_run
 from rl_sched.sweeps.failures import INFRASTRUCTURE, LOST, NUMERICS, USER, Failure, full_disk, is_full_disk
 from rl_sched.sweeps.ledger import Ledger, write_json
 from rl_sched.sweeps.limits import Limits
@@ -221,8 +221,9 @@ class Coordinator(Searcher):
         write_json(self.ledger.folder(cell) / "failed.json", dataclasses.asdict(failure))
         self.source.on_failed(cell)
         # Its worker is dead, so its spool is ours to close.
+        parent = arm_run(self._sweep, cell.arm, cell.scenario)
         spool = JsonlSpool(self.ledger.folder(cell) / "spool.jsonl")
-        run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=self._sweep, tags={"outcome": "lost"})
+        run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=parent, tags={"outcome": "lost"})
         spool.end_run(run, "FAILED")
         spool.close()
 

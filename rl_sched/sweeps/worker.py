@@ -6,6 +6,7 @@ module keeps the spool, the ledger and Tune informed, and turns every end of a t
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import platform
@@ -21,9 +22,11 @@ from typing import Any, Protocol
 from rl_sched.config import to_dict
 from rl_sched.errors import ConfigError
 from rl_sched.provenance import package_hash
-from rl_sched.sweeps.cell import Cell
+from rl_sched.scenarios import SCENARIOS
+from rl_sched.sweeps.cell import Cell, arm_run
 from rl_sched.sweeps.failures import Failure, cause_of, is_full_disk
 from rl_sched.sweeps.ledger import Outcome, read_json, read_outcome, write_json, write_outcome
+from rl_sched.sweeps.nodes import check_code
 from rl_sched.tracking.spool import JsonlSpool
 
 #: The body of a real trial.
@@ -121,10 +124,13 @@ def _run_open_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callab
     spool = JsonlSpool(folder / "spool.jsonl")
     tags = {"sweep": sweep, "arm": cell.arm, "scenario": cell.scenario, "seed": str(cell.seed), "code": package_hash()}
     tags["host"] = platform.node()
-    run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=sweep, tags={**tags, "outcome": "running"})
+    parent = arm_run(sweep, cell.arm, cell.scenario)
+    run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=parent, tags={**tags, "outcome": "running"})
     spool.log_params(run, {**cell.experiment, "arm": cell.arm, "report_episodes": cell.report_episodes})
     begin_cpu_s = time.process_time()
     try:
+        check_code()
+        spool.set_tags(run, {"trace": _trace_hash(cell.scenario)})
         function = load_body(body)
         _fresh_state(cell.seed)
         outcome = function(cell, folder, Reporter(spool, run, cell.steps, tell))
@@ -151,6 +157,12 @@ def _run_open_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callab
         raise
     finally:
         spool.close()
+
+
+@functools.cache
+def _trace_hash(scenario: str) -> str:
+    """Once a process: a log takes seconds to read."""
+    return SCENARIOS.create(scenario).trace_hash()
 
 
 def _add_cpu(folder: Path, cpu_s: float) -> float:

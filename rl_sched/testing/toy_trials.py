@@ -57,6 +57,17 @@ def steady(cell: Cell, folder: Path, report: Report) -> Outcome:
     return Outcome(value, {"report/mean_jct_s": value + 1.0}, cell.steps, 1.0, "best.json", ("best.json", ROWS_BEST))
 
 
+def sleeper(cell: Cell, folder: Path, report: Report) -> Outcome:
+    """Sleeps a millisecond for each step, and reports at every VAL point: a worker that needs no CPU."""
+    seconds = cell.steps / 1000
+    begin_s = time.monotonic()
+    for step in range(cell.experiment["train"]["val_every"], cell.steps + 1, cell.experiment["train"]["val_every"]):
+        # To a moment, not for a while: what reports take is the platform's time only at the end.
+        time.sleep(max(begin_s + step / 1000 - time.monotonic(), 0.0))
+        report(step, {VAL_METRIC: quality(cell)})
+    return Outcome(quality(cell), {}, cell.steps, seconds)
+
+
 def _write_results(cell: Cell, folder: Path, value: float) -> None:
     """The files from which a sweep's report is made."""
     seeds = SCENARIOS.create(cell.scenario).seeds.report[: cell.report_episodes]

@@ -50,6 +50,9 @@ class MlflowSink:
         store: The embedded store; it is made on the first ``sync``.
         experiment: Name of MLflow's experiment that new runs go to.
         uri: Address of another tracking server instead of the embedded store's database.
+
+    Attributes:
+        experiment_id: MLflow's id of the experiment; "" before the first contact.
     """
 
     def __init__(self, store: Store, experiment: str, uri: str | None = None) -> None:
@@ -57,7 +60,7 @@ class MlflowSink:
         self._experiment = experiment
         self._uri = uri or store.uri
         self._client: Any = None
-        self._experiment_id: str = ""
+        self.experiment_id = ""
         self._runs: dict[str, str] = {}
         self._states: dict[Path, _State] = {}
 
@@ -84,9 +87,19 @@ class MlflowSink:
                 # The next spool may be fine; what this one has left is tried again next time.
                 self._states.pop(path, None)
                 errors.append(error)
+                if not self._is_there():
+                    break  # else every spool would wait for the same time-outs
         if errors:
             raise errors[0]
         return count
+
+    def _is_there(self) -> bool:
+        """Whether the store answers, so that an error is a spool's own."""
+        try:
+            self._client.get_experiment(self.experiment_id)
+        except Exception:
+            return False
+        return True
 
     def _connect(self) -> None:
         if self._uri == self._store.uri:
@@ -95,13 +108,13 @@ class MlflowSink:
         found = client.get_experiment_by_name(self._experiment)
         if found is None:
             location = self._store.artifacts / self._experiment if self._uri == self._store.uri else None
-            self._experiment_id = client.create_experiment(
+            self.experiment_id = client.create_experiment(
                 self._experiment, artifact_location=location.as_uri() if location else None
             )
         else:
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(found.experiment_id)
-            self._experiment_id = found.experiment_id
+            self.experiment_id = found.experiment_id
         self._client = client
 
     def _sync_spool(self, path: Path) -> int:
@@ -160,14 +173,14 @@ class MlflowSink:
             tags = {**record["tags"], "kind": record["kind"], KEY_TAG: key}
             if record["parent"] in self._runs:
                 tags["mlflow.parentRunId"] = self._runs[record["parent"]]
-            run = self._client.create_run(self._experiment_id, start_time=time_ms, tags=tags, run_name=record["name"])
+            run = self._client.create_run(self.experiment_id, start_time=time_ms, tags=tags, run_name=record["name"])
             state.runs[key] = run.info.run_id
         self._runs.update(state.runs)
         # At once: should we crash before the batch is in, the run must not be created twice.
         self._save_state(path, state)
 
     def _find(self, key: str) -> str | None:
-        found = self._client.search_runs([self._experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'")
+        found = self._client.search_runs([self.experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'")
         return found[0].info.run_id if found else None
 
     def _flush(self, run_id: str, batch: _Batch) -> None:

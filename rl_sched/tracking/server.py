@@ -1,7 +1,13 @@
-"""Serves MLflow's user interface over the embedded store, on this machine only."""
+"""Serves MLflow's user interface over the embedded store, on this machine only unless told otherwise.
+
+A running server is announced in ``data/mlflow_ui.json``, so that a sweep can print a link to it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import json
 import os
 import signal
 import socket
@@ -20,17 +26,23 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0
 
 
-def check_port_free(port: int) -> None:
-    """Raises a ``ConfigError`` if something listens on the port already."""
+def check_port_free(port: int, host: str = HOST) -> None:
+    """Raises a ``ConfigError`` if something listens on the port already, or this machine has not that address."""
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port must be between 1 and 65535; it is {port}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
-        except OSError as error:
+            probe.bind((host, port))
+        except socket.gaierror as error:
             raise ConfigError(
-                f"Port {port} on {HOST} must be free; it is in use ({error.strerror}). "
+                f"--host must be an address of this machine; {host!r} is none: {error.strerror}."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise ConfigError(f"--host must be an address of this machine; {host!r} is none.") from None
+            raise ConfigError(
+                f"Port {port} on {host} must be free; it is in use ({error.strerror}). "
                 f"End the program that uses it, or choose another port with --port {min(port + 1, 65535)}."
             ) from None
 
@@ -40,18 +52,20 @@ class UiServer:
 
     Args:
         store: The store to show; it must exist.
-        port: Port on the loopback interface.
+        port: Port to listen on.
+        host: Address to listen on; by default nobody else can reach it.
     """
 
-    def __init__(self, store: Store, port: int) -> None:
-        check_port_free(port)
-        self.address = f"http://{HOST}:{port}"
+    def __init__(self, store: Store, port: int, host: str = HOST) -> None:
+        check_port_free(port, host)
+        self.address = f"http://{host}:{port}"
+        self._store = store
         self._log = store.data_dir.resolve() / "mlflow_ui.log"
         command = [
             *(sys.executable, "-m", "mlflow", "server"),
             *("--backend-store-uri", store.uri, "--registry-store-uri", store.uri),
             *("--default-artifact-root", store.artifacts.as_uri(), "--no-serve-artifacts"),
-            *("--host", HOST, "--port", str(port), "--workers", "1"),
+            *("--host", host, "--port", str(port), "--workers", "1"),
         ]
         with self._log.open("w") as log:
             # A session of its own: Ctrl-C reaches us alone, and we end the server with all its workers.
@@ -75,11 +89,10 @@ class UiServer:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RlSchedError(f"MLflow's server must keep running; it ended at once. {self._last_line()}")
-            try:
-                with urllib.request.urlopen(f"{self.address}/health", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
+            if _answers(self.address):
+                _announcement(self._store).write_text(json.dumps({"address": self.address}))
+                return
+            time.sleep(0.2)
         raise RlSchedError(f"MLflow's server must answer within {START_TIMEOUT_S:.0f} s; it did not. See {self._log}.")
 
     def wait(self) -> None:
@@ -88,6 +101,8 @@ class UiServer:
 
     def stop(self) -> None:
         """Ends the server and its workers."""
+        if running_address(self._store) == self.address:
+            _announcement(self._store).unlink(missing_ok=True)
         if self._process.poll() is not None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -103,3 +118,22 @@ class UiServer:
     def _last_line(self) -> str:
         lines = Path(self._log).read_text(errors="replace").strip().splitlines()
         return f"Its last words: {lines[-1]} (all of them: {self._log})" if lines else f"See {self._log}."
+
+
+def running_address(store: Store) -> str | None:
+    """``http://host:port`` of the server that shows this store now, or None if there is none."""
+    try:
+        address = str(json.loads(_announcement(store).read_text())["address"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return address if _answers(address) else None
+
+
+def _announcement(store: Store) -> Path:
+    return store.data_dir / "mlflow_ui.json"
+
+
+def _answers(address: str) -> bool:
+    with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{address}/health", timeout=2):
+        return True
+    return False

@@ -47,6 +47,29 @@ def read_spool(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], in
                 yield record, offset
 
 
+def open_runs(path: Path) -> list[str]:
+    """Keys of the runs in a spool that were started and not ended, in the order of their starts."""
+    runs: dict[str, bool] = {}
+    for record, _ in read_spool(path):
+        if record["op"] in ("start", "continue"):
+            runs[record["run"]] = True
+        elif record["op"] == "end":
+            runs[record["run"]] = False
+    return [run for run, is_open in runs.items() if is_open]
+
+
+def close_spool(path: Path, status: Status = "KILLED") -> int:
+    """Ends every open run in a spool whose writer is gone; returns how many there were."""
+    runs = open_runs(path)
+    if runs:
+        spool = JsonlSpool(path)
+        for run in runs:
+            spool.set_tags(run, {"outcome": "interrupted"})
+            spool.end_run(run, status)
+        spool.close()
+    return len(runs)
+
+
 class JsonlSpool(Tracker):
     """The ``Tracker`` that a process writes to: one file, one writer.
 
@@ -96,6 +119,10 @@ class JsonlSpool(Tracker):
         new = {name: float(v) for name, v in values.items() if step > self._last_step.get((run, name), -1)}
         if new:
             self._write({"op": "metrics", "run": run, "step": int(step), "values": new}, time_s)
+
+    def next_step(self, run: str) -> int:
+        """The step after the last one of a run's metrics; 0 if it has none."""
+        return max((step + 1 for (key, _), step in self._last_step.items() if key == run), default=0)
 
     def log_file(self, run: str, path: Path, folder: str = "") -> None:
         """See ``Tracker``. A path below the spool's folder is stored relative to it, so that the folder can move."""

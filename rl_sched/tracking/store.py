@@ -21,8 +21,12 @@ from urllib.parse import quote
 
 from rl_sched.errors import RlSchedError
 
+#: Names the data folder of a machine, e.g. the shared storage of a cluster.
+DATA_VARIABLE = "RL_SCHED_DATA"
 #: Where data live unless a caller says otherwise: inside the checkout that the command is run from.
-DEFAULT_DATA_DIR = Path("mlflow/data")
+DEFAULT_DATA_DIR = Path(os.environ.get(DATA_VARIABLE) or "mlflow/data")
+#: MLflow's own variable: address of a team's server, which then gets the runs instead of the embedded store.
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 #: Makes a fresh store with all of MLflow's tables; run in a process of its own.
 _CREATE = "import sys; from mlflow import MlflowClient; MlflowClient(sys.argv[1]).search_experiments(max_results=1)"
@@ -62,6 +66,11 @@ class Store:
     def uri(self) -> str:
         """MLflow's address of the database: absolute, because MLflow's default depends on the current folder."""
         return f"sqlite:///{self.database}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where runs go: the team's server that ``MLFLOW_TRACKING_URI`` names, else the embedded database."""
+        return os.environ.get(URI_VARIABLE) or self.uri
 
     def ensure(self) -> None:
         """Creates the database if it does not exist; safe from several processes, and under kill -9.
