@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from rl_sched.evaluation.protocol import run_rows
 from rl_sched.evaluation.report import build_report, plain, write_report
 from rl_sched.evaluation.scores import COLUMNS, Objective
 from rl_sched.evaluation.statistics import ONE_SEED, Estimate
-from rl_sched.evaluation.tables import compute_table, hours
+from rl_sched.evaluation.tables import compute_table, hours, metrics_table
 from rl_sched.evaluation.verdicts import against_reference
 from rl_sched.policies.bounds.lower import LowerBounds
 from tests.evaluation_cases import ablation, arm, costs, random_run, run
@@ -292,3 +293,15 @@ def test_compute_is_summed() -> None:
     table = compute_table(report)
     assert table.rows[-1] == ["all", "16", "1", "17,000", hours(16 * 140.0 + 3.0)]
     assert len(table.rows) == 9 and hours(3600 * 1234.5) == "1,234" and hours(36.0) == "0.01"
+
+
+def test_priorities_fairness_and_latency_have_columns() -> None:
+    rng = np.random.default_rng
+    runs = [replace(random_run(rng(s), 1.0), priority=np.arange(40) % 3) for s in (1, 2)]
+    timed = {"p50_decision_latency_s": [2e-4, 2e-4], "p99_decision_latency_s": [1e-3, 3e-3]}
+    rows = run_rows(runs, "sjf_backfill", "x", -1, (1, 2), timed)
+    table = metrics_table(build_report(pd.DataFrame(rows, columns=list(COLUMNS)), title="t", resamples=10).scenarios[0])
+    cells = dict(zip(table.header, table.rows[0], strict=True))
+    assert [h for h in table.header if "priority" in h] == [f"JCT, priority {p} (s)" for p in (2, 1, 0)]
+    assert cells["decision p50 (ms)"] == "0.2" and cells["decision p99 (ms)"] == "2"
+    assert float(cells["max rho"]) >= float(cells["p95 rho"]) > 0

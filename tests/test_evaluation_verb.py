@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from rl_sched import evaluate as verb
 from rl_sched.config import ExperimentConfig
@@ -160,3 +161,29 @@ def test_command_prints_one_sentence_and_exits_with_2(args: list[str], message: 
     )
     assert done.returncode == 2 and done.stdout == ""
     assert message in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+class Asked(Trained):
+    """A stand-in whose network is called for every decision, as a learned one's is."""
+
+    def play_episodes(self, scenario, seeds):
+        for _ in range(50):
+            self.network(torch.zeros(1))
+        return super().play_episodes(scenario, seeds)
+
+
+def test_latencies_are_columns_and_leave_no_hook(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Asked("min_min")
+    policy.network = torch.nn.Identity()
+    monkeypatch.setattr(contenders, "load_checkpoint", lambda path: (path, policy))
+    args = ["--checkpoint", str(tmp_path), "--latency", "--episodes", "3", "--policies", "sjf_backfill", "--json"]
+    assert verb.main(args) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert any(note.startswith("Decision latencies: one run of workload") for note in out["notes"])
+    for row in out["rows"]:
+        assert 0 < row["means"]["p50_decision_latency_s"] <= row["means"]["p99_decision_latency_s"] < 10
+    assert not policy.network._forward_pre_hooks
+    verb.main(args[:-1])
+    assert "p50 / p99 decision (ms)" in capsys.readouterr().out

@@ -113,7 +113,8 @@ def data(stretches: Sequence[Stretch], slots: int, *, title: str = "Sweep") -> D
     begun = datetime.datetime.fromtimestamp(real[0], datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     text = f"n = {len(stretches)} stretches of training runs from {begun} on; {ends}. {max(slots, 1)} slots, "
     text += f"{100 * idle:.0f} % of their time idle"
-    text += f", not counting {len(pauses)} pauses of {_span(paused_s)} in all (dashed)." if pauses else "."
+    text += f", not counting {len(pauses)} pause(s) of {_span(paused_s)} in all (dashed)." if pauses else "."
+    text += " Cross: failed, or its process died; stroke: stopped from outside."
     if any(s.place == "" for s in stretches):
         text += " Runs whose host was not recorded are on lanes without a name."
     return Data(bars, [until[i][0] for i in order], pauses, idle, title, text)
