@@ -6,7 +6,7 @@ For any prices p >= 0, and for each job, class b of links and number m of worker
                    - sum_k p_k
 
 since w / R >= 2 sqrt(w v) - v R. A job that buys from classes b and better pays for gradients as if b were its slowest:
-never too little, and exactly where it is. Each v follows w / R^2 of what was bought; p follows a subgradient with
+never too little, and exactly where it is. Each v climbs by the sign of its derivative; p follows a subgradient with
 Polyak's step, and the best bound of all steps counts: it holds whatever p and v are.
 """
 
@@ -19,7 +19,9 @@ from rl_sched.policies.jps.relaxation import Relaxation
 from rl_sched.sim.jit import helper, kernel
 
 #: Steps without a better bound after which the step is halved.
-_PATIENCE = 10
+_PATIENCE = 20
+#: First step of the logarithm of each v.
+_PACE = 0.2
 STEPS = 300
 
 
@@ -35,11 +37,10 @@ def bound(problem: Problem, relaxation: Relaxation, upper_s: float, steps: int =
     s, k = problem.rate.shape
     links = problem.sync_s.shape[1]
     price = (relaxation.v[:, None] * problem.rate).max(axis=0)
-    mean = np.sort(problem.rate, axis=1)[:, ::-1].cumsum(axis=1)  # (S, K) rate of the m best workers
-    v = np.repeat((problem.work_s[:, None] / np.maximum(mean, 1e-9) ** 2)[:, None, :], links, axis=1)
+    v = np.tile(relaxation.v[:, None, None], (1, links, k))  # with these prices, the relaxation's own bound
     return float(
         _ascend(
-            problem.rate, problem.work_s, problem.sync_s, problem.link, price, v, upper_s, steps,
+            problem.rate, problem.work_s, problem.sync_s, problem.link, price, v, np.full(v.shape, _PACE), upper_s, steps,
             np.zeros(k), np.zeros(k, np.int64), np.zeros(k), np.zeros(k, np.int64),
         )
     )  # fmt: skip
@@ -71,7 +72,7 @@ def _select(cost, index, size, m):
 
 
 @kernel
-def _ascend(rate, work, sync, link, price, v, upper, steps, cost, index, chosen, taken):
+def _ascend(rate, work, sync, link, price, v, pace, upper, steps, cost, index, chosen, taken):
     jobs, workers = rate.shape
     links = sync.shape[1]
     best, scale, stale = -np.inf, 1.0, 0
@@ -102,8 +103,13 @@ def _ascend(rate, work, sync, link, price, v, upper, steps, cost, index, chosen,
                     for n in range(m):
                         fixed += cost[n]
                         own += rate[i, index[n]]
-                    if own > 1e-9:
-                        v[i, b, m - 1] = np.sqrt(slope * work[i]) / own
+                    # Concave in v, with a kink at its top where the m best change: steps shrink when they turn back.
+                    up = own * own * slope < work[i]
+                    if up == (pace[i, b, m - 1] > 0.0):
+                        pace[i, b, m - 1] *= 1.2 if abs(pace[i, b, m - 1]) < 0.4 else 1.0
+                    else:
+                        pace[i, b, m - 1] *= -0.5
+                    v[i, b, m - 1] = slope * np.exp(pace[i, b, m - 1])
                     if fixed < lowest:
                         lowest = fixed
                         for k in range(workers):
