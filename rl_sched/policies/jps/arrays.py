@@ -27,16 +27,15 @@ def problem_of(instance: Instance) -> Problem:
     mean = instance.throughput.mean(axis=1)
     rate = instance.throughput / mean[:, None]
     work_s = instance.work_samples / mean
-    links, link = np.unique(instance.link_bytes_per_s, return_inverse=True)
-    iterations = instance.work_samples / instance.batch
-    sync_s = iterations[:, None] * 2.0 * instance.traffic_bytes[:, None] / links[None, :]
     idle = instance.communicates
-    if not idle:
+    if idle:
+        links, link = np.unique(instance.link_bytes_per_s, return_inverse=True)
+        iterations = instance.work_samples / instance.batch
+        sync_s = np.ascontiguousarray(iterations[:, None] * 2.0 * instance.traffic_bytes[:, None] / links[None, :])
+    else:
         sync_s, link = np.zeros((len(work_s), 1)), np.zeros(rate.shape[1], np.int64)
-    _, twin = np.unique(np.vstack([rate, link]), axis=1, return_inverse=True)
+    columns: dict[tuple[bytes, int], int] = {}
+    alike = [columns.setdefault(key, len(columns)) for key in zip(map(bytes, rate.T.copy()), link.tolist(), strict=True)]
     share = rate.shape[1] / rate.shape[0]  # workers of an equal share
     equal_s = work_s / share + sync_s[:, 0] * max(0.0, 1.0 - 1.0 / share)
-    return Problem(
-        np.ascontiguousarray(rate), work_s, np.ascontiguousarray(sync_s), link.astype(np.int64).ravel(),
-        twin.astype(np.int64).ravel(), instance.reserved, equal_s, idle,
-    )  # fmt: skip
+    return Problem(rate, work_s, sync_s, link, np.array(alike), instance.reserved, equal_s, idle)

@@ -65,12 +65,17 @@ def _best_change(p, s, beta, k, limit, tick):
     i = s.owner[k]
     fresh = i < 0 or s.changed[i] > s.looked[k]
     best, best_job, best_worker, best_i_s, best_j_s = limit, -2, -1, 0.0, 0.0
+    # JCT is convex in the rate: where its tangents promise too little, the change itself is not computed.
+    tangents = beta >= 1.0 and not p.idle
+    now = s.sums[0]
     without_s = 0.0
     if i >= 0:
         without_s = time_changed(p, s, i, -1, k)
     if without_s < np.inf:
         for j in range(-1 if p.idle else 0, jobs):
             if j == i or not (fresh or j < 0 or s.changed[j] > s.looked[k]):
+                continue
+            if tangents and s.slope[j] * p.rate[j, k] - s.slope[i] * p.rate[i, k] <= now - best * jobs:
                 continue
             with_s = 0.0
             if j >= 0:
@@ -82,6 +87,10 @@ def _best_change(p, s, beta, k, limit, tick):
         j = s.owner[other]
         if j == i or p.twin[other] == p.twin[k] or not (fresh or j < 0 or s.changed[j] > s.looked[k]):
             continue
+        if tangents:
+            gain_i = s.slope[i] * (p.rate[i, other] - p.rate[i, k])
+            if gain_i + s.slope[j] * (p.rate[j, k] - p.rate[j, other]) <= now - best * jobs:
+                continue
         i_s, j_s = 0.0, 0.0
         if i >= 0:
             i_s = time_changed(p, s, i, other, k)

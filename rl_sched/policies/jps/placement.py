@@ -15,6 +15,8 @@ from rl_sched.policies.jps.relaxation import relax
 
 #: Samples that the promise sampler spends on kicks of the best placement instead of on further categories.
 KICK_SHARE = 0.25
+#: The same with communication, where the order of categories says less.
+KICK_SHARE_COMMUNICATION = 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +81,8 @@ def place(
     random = np.random.default_rng(rng)
     problem = problem_of(instance)
     relaxation = relax(problem)
-    kicks = int(KICK_SHARE * samples) if sampler == "promise" and alpha == 0 else 0
+    share = KICK_SHARE_COMMUNICATION if problem.idle else KICK_SHARE
+    kicks = int(share * samples) if sampler == "promise" and alpha == 0 else 0
     starts = SAMPLERS.load(sampler)(problem, relaxation, samples - kicks, alpha, random)
     if kicks:
         kicks = samples - len(starts)  # few categories leave more samples for kicks

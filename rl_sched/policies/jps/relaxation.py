@@ -20,6 +20,10 @@ from rl_sched.sim.jit import helper, kernel
 
 #: Temperatures, relative to a worker's mean price: 0.2, 0.06, ...
 _LEVELS, _FIRST, _FALL, _STEPS = 9, 0.2, 0.3, 6
+#: A Newton step that would gain less than this, relative, is not made: smoothing costs more.
+_CONVERGED = 1e-8
+#: Exponents below are not raised: exp of them is lost beside 1.
+_NOTHING = -36.0
 
 
 class Relaxation(NamedTuple):
@@ -69,17 +73,21 @@ def _smooth(rate, work, v, tau):
             top = max(top, v[i] * rate[i, j])
         total = 0.0
         for i in range(s):
-            total += np.exp((v[i] * rate[i, j] - top) / tau)
+            below = (v[i] * rate[i, j] - top) / tau
+            if below > _NOTHING:
+                total += np.exp(below)
         out -= top + tau * np.log(total)
     return out
 
 
 @helper
 def _derivatives(rate, work, v, tau, grad, hess, share):
-    """Gradient, and minus the Hessian, of the smoothed bound; ``hess`` is (S, S) in the first columns."""
+    """The smoothed bound; its gradient, and minus its Hessian in the first columns of ``hess``, are filled in."""
     s, k = rate.shape
+    out = 0.0
     for i in range(s):
         root = np.sqrt(work[i] / v[i])
+        out += 2.0 * root * v[i]
         grad[i] = root
         for j in range(s):
             hess[i, j] = 0.0
@@ -90,15 +98,19 @@ def _derivatives(rate, work, v, tau, grad, hess, share):
             top = max(top, v[i] * rate[i, j])
         total = 0.0
         for i in range(s):
-            share[i] = np.exp((v[i] * rate[i, j] - top) / tau)
+            below = (v[i] * rate[i, j] - top) / tau
+            share[i] = np.exp(below) if below > _NOTHING else 0.0
             total += share[i]
+        out -= top + tau * np.log(total)
         for i in range(s):
             share[i] = share[i] / total * rate[i, j]
             grad[i] -= share[i]
         for i in range(s):
-            hess[i, i] += share[i] * rate[i, j] / tau
-            for other in range(i + 1):
-                hess[i, other] -= share[i] * share[other] / tau
+            if share[i] > 0.0:
+                hess[i, i] += share[i] * rate[i, j] / tau
+                for other in range(i + 1):
+                    hess[i, other] -= share[i] * share[other] / tau
+    return out
 
 
 @helper
@@ -144,15 +156,14 @@ def _relax(rate, work, v_best, rate_out, count, owner, scratch):
                 for i in range(s):
                     v[i] *= scale
                 tau = _FIRST * _FALL**level * a * a / b / k
-            now = _smooth(rate, work, v, tau)
-            _derivatives(rate, work, v, tau, grad, hess, share)
+            now = _derivatives(rate, work, v, tau, grad, hess, share)
             _solve(hess, grad, step, s)
             slope, size = 0.0, 1.0
             for i in range(s):
                 slope += grad[i] * step[i]
                 if v[i] + size * step[i] < 0.2 * v[i]:
                     size = -0.8 * v[i] / step[i]
-            if slope <= 1e-10 * abs(now):
+            if slope <= _CONVERGED * abs(now):
                 break
             accepted = False
             for _ in range(12):

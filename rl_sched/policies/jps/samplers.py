@@ -25,8 +25,18 @@ def promise(
 ) -> np.ndarray:
     """Categories from rank ``alpha`` times their number on; with alpha = 0 also the rounded relaxation.
 
-    Where there are more categories than can be listed, ranks above 0 are those among random ones.
+    Where there are more categories than can be listed, ranks above 0 are those among random ones. With communication
+    half of the samples are random owners: the market knows nothing of links.
     """
+    if problem.idle and samples > 1:
+        others = random(problem, relaxation, samples // 2, alpha, rng)
+        return np.concatenate([_promising(problem, relaxation, samples - len(others), alpha, rng), others])
+    return _promising(problem, relaxation, samples, alpha, rng)
+
+
+def _promising(
+    problem: Problem, relaxation: Relaxation, samples: int, alpha: float, rng: np.random.Generator
+) -> np.ndarray:
     total = count_categories(problem)
     first = int(alpha * total)
     if first + samples <= MAX_LISTED:

@@ -27,6 +27,7 @@ class Search(NamedTuple):
     size: np.ndarray  # (S,) int64 workers
     of_link: np.ndarray  # (S, L) int64 workers on each class of links
     time_s: np.ndarray  # (S,) JCT
+    slope: np.ndarray  # (S,) w / R^2: what a unit of rate more would save at most, without gradients
     sums: np.ndarray  # (3,) of JCT, of its ratio to the equal share's, of the squares of that
     changed: np.ndarray  # (S,) int64 when a job was changed last
     looked: np.ndarray  # (K,) int64 when a worker was looked at last
@@ -37,7 +38,7 @@ def new_search(problem: Problem) -> Search:
     (s, k), links = problem.rate.shape, problem.sync_s.shape[1]
     return Search(
         np.zeros(k, np.int64), np.zeros(s), np.zeros(s, np.int64), np.zeros((s, links), np.int64), np.zeros(s),
-        np.zeros(3), np.zeros(s, np.int64), np.zeros(k, np.int64),
+        np.zeros(s), np.zeros(3), np.zeros(s, np.int64), np.zeros(k, np.int64),
     )  # fmt: skip
 
 
@@ -129,6 +130,7 @@ def refresh(p, s, beta):
     s.sums[0], s.sums[1], s.sums[2] = 0.0, 0.0, 0.0
     for i in range(jobs):
         s.time_s[i] = _time(p, i, s.rate[i], s.size[i], _slowest(s, i, -1, -1))
+        s.slope[i] = p.work_s[i] / (s.rate[i] * s.rate[i])
         relative = s.time_s[i] / p.equal_s[i]
         s.sums[0] += s.time_s[i]
         s.sums[1] += relative
@@ -153,16 +155,18 @@ def give(p, s, worker, job):
 
 @helper
 def settle(p, s, one, one_s, two, two_s):
-    """Takes over two new times."""
+    """Takes over two new times; the workers have been given."""
     if one >= 0:
         old, new = s.time_s[one] / p.equal_s[one], one_s / p.equal_s[one]
         s.sums[0] += one_s - s.time_s[one]
         s.sums[1] += new - old
         s.sums[2] += new * new - old * old
         s.time_s[one] = one_s
+        s.slope[one] = p.work_s[one] / (s.rate[one] * s.rate[one])
     if two >= 0:
         old, new = s.time_s[two] / p.equal_s[two], two_s / p.equal_s[two]
         s.sums[0] += two_s - s.time_s[two]
         s.sums[1] += new - old
         s.sums[2] += new * new - old * old
         s.time_s[two] = two_s
+        s.slope[two] = p.work_s[two] / (s.rate[two] * s.rate[two])
