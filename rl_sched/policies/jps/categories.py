@@ -82,7 +82,8 @@ def random_categories(problem: Problem, count: int, rng: np.random.Generator) ->
 
 def _listed(parts: int, places: int) -> np.ndarray:
     """All compositions of ``places + 1`` into ``parts``."""
-    cuts = np.array(list(itertools.combinations(range(1, places + 1), parts - 1)), np.int64).reshape(-1, parts - 1)
+    chosen = list(itertools.combinations(range(1, places + 1), parts - 1))
+    cuts = np.array(chosen, np.int64).reshape(len(chosen), parts - 1)
     ends = np.concatenate([np.zeros((len(cuts), 1), np.int64), cuts, np.full((len(cuts), 1), places + 1)], axis=1)
     return np.diff(ends, axis=1)
 

@@ -51,7 +51,7 @@ class Instance:
         Raises:
             PlacementError: A shape or a value is wrong, or no placement gives every job a worker on which it can run.
         """
-        speed = np.array(throughput, dtype=np.float64)
+        speed = np.array(throughput, dtype=np.float64, order="C")  # one compiled kernel for all
         if speed.ndim != 2 or min(speed.shape) < 1:
             raise PlacementError(f"throughput must have shape (jobs, workers), both >= 1; it has {speed.shape}.")
         s, k = speed.shape
