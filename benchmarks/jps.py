@@ -86,7 +86,9 @@ def exact_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         peer.append(best.gap(place(instance, samples=STARTS, rng=n, sampler="random")))
     highs = [cpu_ms(lambda i=i: by_highs(i)) for i in small_instances(sizes.highs)]
     unproven = len(took) - proven
-    yield line(f"exact optimum unproven, of {len(took)}, S <= 6, K <= 24, six families", "instances", unproven, 0, LIMIT, 0)
+    yield line(
+        f"exact optimum unproven, of {len(took)}, S <= 6, K <= 24, six families", "instances", unproven, 0, LIMIT, 0
+    )
     yield line("exact optimum, p95 time", "ms", float(np.percentile(took, 95)), float(np.median(highs)), HIGHS, 10.0)
     yield line("exact optimum, max time", "ms", max(took), max(highs), HIGHS, 1000.0)
     a, b = spread(ours), spread(peer)
@@ -95,7 +97,9 @@ def exact_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         yield line(name, "%", a[key], b[key], MULTI_START, asked)
     difference = 100.0 * (np.array(peer) - np.array(ours))
     error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
-    yield line("multi-start minus JPS, standard error beside it", "%", float(difference.mean()), error, "standard error")
+    yield line(
+        "multi-start minus JPS, standard error beside it", "%", float(difference.mean()), error, "standard error"
+    )
 
 
 def by_highs(instance: Instance, cuts: int = 25) -> float:
@@ -153,7 +157,9 @@ def communication_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
     for key, asked in (("mean", 0.15), ("p95", 1.0), ("max", 3.0)):
         name = f"with communication above the optimum, {key}, {len(ours)} instances"
         yield line(name, "%", a[key], b[key], MULTI_START, asked)
-    yield line("with communication, if placed without looking at it, mean", "%", spread(blind)["mean"], a["mean"], "JPS")
+    yield line(
+        "with communication, if placed without looking at it, mean", "%", spread(blind)["mean"], a["mean"], "JPS"
+    )
     gaps, others = [], []
     for seed in range(sizes.large):
         instance = generate("base", 16, 64, seed, communication=True)

@@ -136,10 +136,14 @@ def test_every_placement_is_feasible_and_above_its_bound(
     except PlacementError as error:
         # Koenig and Hall: right only where no assignment of different workers to all jobs exists.
         possible = throughput > 0
-        assert not any(
-            all(possible[i, w] for i, w in enumerate(workers))
-            for workers in itertools.permutations(range(jobs + more), jobs)
-        ) if jobs + more <= 6 else "can run" in str(error)
+        assert (
+            not any(
+                all(possible[i, w] for i, w in enumerate(workers))
+                for workers in itertools.permutations(range(jobs + more), jobs)
+            )
+            if jobs + more <= 6
+            else "can run" in str(error)
+        )
         return
     found = place(instance, beta=beta, samples=6, rng=seed, sampler=sampler)
     again = place(instance, beta=beta, samples=6, rng=seed, sampler=sampler)

@@ -35,7 +35,9 @@ def problem_of(instance: Instance) -> Problem:
     else:
         sync_s, link = np.zeros((len(work_s), 1)), np.zeros(rate.shape[1], np.int64)
     columns: dict[tuple[bytes, int], int] = {}
-    alike = [columns.setdefault(key, len(columns)) for key in zip(map(bytes, rate.T.copy()), link.tolist(), strict=True)]
+    alike = [
+        columns.setdefault(key, len(columns)) for key in zip(map(bytes, rate.T.copy()), link.tolist(), strict=True)
+    ]
     share = rate.shape[1] / rate.shape[0]  # workers of an equal share
     equal_s = work_s / share + sync_s[:, 0] * max(0.0, 1.0 - 1.0 / share)
     return Problem(rate, work_s, sync_s, link, np.array(alike), instance.reserved, equal_s, idle)

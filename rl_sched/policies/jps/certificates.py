@@ -43,7 +43,9 @@ class Certificate:
         return max(0.0, placement.mean_jct_s / self.bound_s - 1.0)
 
 
-def certify(instance: Instance, known: Placement, *, max_nodes: int = MAX_NODES, exact: bool | None = None) -> Certificate:
+def certify(
+    instance: Instance, known: Placement, *, max_nodes: int = MAX_NODES, exact: bool | None = None
+) -> Certificate:
     """The best certificate that is cheap, or an exact one.
 
     Args:
@@ -61,7 +63,9 @@ def certify(instance: Instance, known: Placement, *, max_nodes: int = MAX_NODES,
     if problem.idle:
         if k <= SETS_WORKERS if exact is None else exact:
             owner, total_s = best_subsets(problem)
-            return Certificate(total_s / s, True, "dynamic programming over sets", measured(instance, owner, 1.0, total_s / s))
+            return Certificate(
+                total_s / s, True, "dynamic programming over sets", measured(instance, owner, 1.0, total_s / s)
+            )
         best_s = max(lagrangian.bound(problem, relaxation, known.mean_jct_s * s), relaxation.bound_s)
         return Certificate(best_s / s, False, "Lagrangian bound", known)
     if (s <= TREE_JOBS and k <= TREE_WORKERS) if exact is None else exact:

@@ -11,7 +11,6 @@ import numpy as np
 
 from rl_sched.policies.jps.arrays import Problem
 from rl_sched.policies.jps.scoring import (
-    Search,
     give,
     new_search,
     refresh,
