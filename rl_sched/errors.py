@@ -25,6 +25,10 @@ class SimulationError(RlSchedError):
     """A policy asked for something impossible, or an invariant of the simulator broke."""
 
 
+class PlacementError(RlSchedError):
+    """A static placement problem is malformed, or no placement serves every job."""
+
+
 class CheckpointError(RlSchedError):
     """A checkpoint is missing, incomplete, or does not reproduce its stored outputs."""
 

@@ -76,6 +76,7 @@ RULES: dict[str, tuple[str, Dashes]] = {
     "min_makespan": ("#4F5D75", DOTTED),
     "gavel_fifo": ("#4F5D75", DASH_DOT),
     "allox": ("#4F5D75", LONG),
+    "jps": ("#7B4B94", SOLID),
 }
 #: Learned policies with known settings: warm hues for one network, cool ones for the other; dashes by lookahead.
 LEARNED: dict[str, str] = {"learned": "#0072B2"}

@@ -42,5 +42,6 @@ POLICIES = Registry(
         "min_makespan": "rl_sched.policies.gavel.policies:MinMakespan",
         "gavel_fifo": "rl_sched.policies.gavel.policies:GavelFifo",
         "allox": "rl_sched.policies.allox:AlloX",
+        "jps": "rl_sched.policies.jps.policy:Jps",
     },
 )
