@@ -22,6 +22,7 @@ _EPS_MB = 1e-6
 #: Scores closer than this are equal; then the smaller fraction is taken.
 _EPS_SCORE = 1e-12
 
+
 @helper
 def _push(s, t):
     h = s.head[0]
@@ -295,14 +296,10 @@ def _situation(s, t, out):
 
 @kernel
 def look(s, closed, tasks, values, best):
-    """Takes the next tasks to be decided, at most as many as there are rows; returns how many there are.
+    """Takes the next tasks to be decided; returns how many there are, at most k.
 
-    Args:
-        s: The machine.
-        closed: Whether no more tasks will be admitted.
-        tasks: Output (k,), their numbers.
-        values: Output (k, 11), what may be known of them (``state.COLUMNS``).
-        best: Output (k,), the best fractions.
+    Their numbers go to ``tasks`` (k,), what may be known of them (``state.COLUMNS``) to ``values`` (k, 11), the best
+    fractions to ``best`` (k,). ``closed``: no more tasks will be admitted.
     """
     for i in range(len(tasks)):
         tasks[i] = _next_task(s, closed)

@@ -23,9 +23,10 @@ class Machine:
 
     With ``overlap`` both parts of a task are computed at the same time, without one after the other.
 
-    Energy is the power of a device times the seconds it works, and cost its price times the same; devices that are there but idle draw ``idle_w`` (counted for a whole run, not for a task). The best
-    fraction of a task is the one with the lowest score of its time and energy. With ``blended_power``, as the ``hybrid`` system
-    had it, power and price are instead those of both devices, weighted by f and 1 - f, for the whole time.
+    Energy is the power of a device times the seconds it works, and cost its price times the same; devices that are
+    there but idle draw ``idle_w`` (counted for a whole run, not for a task). With ``blended_power``, as the ``hybrid``
+    system had it, power and price are instead those of both devices, weighted by f and 1 - f, for the whole time. The
+    best fraction of a task is the one with the lowest score of its time and energy.
 
     Raises:
         ConfigError: A number is out of range.
@@ -62,7 +63,9 @@ class Machine:
             if not value >= 0:
                 raise ConfigError(f"The machine needs {name} >= 0; it is {value}.")
         if self.blended_power and (self.queues or self.overlap):
-            raise ConfigError("blended_power is a law for tasks alone: set queues and overlap to False, or leave it out.")
+            raise ConfigError(
+                "blended_power is a law for tasks alone: set queues and overlap to False, or leave it out."
+            )
         if self.energy_weight > 1:
             raise ConfigError(f"energy_weight must lie between 0 and 1; it is {self.energy_weight}.")
 

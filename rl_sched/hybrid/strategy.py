@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rl_sched.hybrid.state import COLUMNS
+
+if TYPE_CHECKING:
+    from rl_sched.hybrid.presets import Preset
 
 #: Place of each column of ``Situations.values``.
 AT = {name: i for i, name in enumerate(COLUMNS)}
@@ -56,3 +62,25 @@ class Strategy(Protocol):
 
     def learn(self, situations: Situations) -> Notice | None:
         """Is called after every decision, with the best fractions; returns a notice if anything changed."""
+
+
+class Learned(ABC):
+    """Base of strategies that must be trained before they can decide."""
+
+    @classmethod
+    @abstractmethod
+    def trained(cls, preset: Preset, seed: int, on_progress: Callable[[str], None]) -> Self:
+        """A strategy that has just been trained on this seed's tasks; ``on_progress`` is told how far it is."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, path: Path, preset: Preset) -> Self:
+        """Reads what ``save`` wrote; nothing in the file is executed.
+
+        Raises:
+            CheckpointError: The file is missing, or is not of this version and preset.
+        """
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Writes everything that ``load`` needs into one ``.npz``."""

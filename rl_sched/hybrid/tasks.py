@@ -110,7 +110,7 @@ class TaskStream:
         """The next ``n`` tasks."""
         size, intensity, memory, arrival = (np.empty(n) for _ in range(4))
         parents = np.full((n, MAX_PARENTS), NO_PARENT, dtype=np.int64)
-        law, first = self.law, self._count
+        first = self._count
         for i in range(n):
             arrival[i], size[i], intensity[i], memory[i] = self._draw()
             chosen = self._parents()
