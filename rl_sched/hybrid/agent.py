@@ -46,8 +46,13 @@ class RlAgent(Rule, Learned):
         """An agent that RLlib has just trained; takes a minute or two."""
         kwargs = {"preset": preset.name, "actions": ACTIONS}
 
+        said = -1
+
         def tell(steps: int, loss: float) -> None:
-            on_progress(f"rl_agent: {min(steps, settings.steps):,} of {settings.steps:,} steps, loss {loss:.4f}")
+            nonlocal said
+            if 10 * steps // settings.steps > said:
+                said = 10 * steps // settings.steps
+                on_progress(f"rl_agent: {steps:,} of {settings.steps:,} steps, loss {loss:.4f}")
 
         return cls(train_dqn(ENV_ID, kwargs, settings, seed, tell))
 
