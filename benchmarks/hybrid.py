@@ -58,7 +58,7 @@ class Played(NamedTuple):
 
 
 def play(preset: Preset, strategy: Strategy, tasks: int) -> Played:
-    """Plays so many tasks that have been drawn before."""
+    """Plays so many tasks; drawing them counts."""
     engine = Engine(preset.machine, preset.stream(EVAL_SEED), tasks)
     begin = time.process_time()
     engine.play(strategy, tasks)
