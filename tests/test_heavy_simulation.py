@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_ctrl_c_on_the_command_line(repository: Path, tmp_path: Path) -> None:
     spool = tmp_path / "out" / heavy.SPOOL
     try:
         while run.poll() is None and (not spool.is_file() or '"metrics"' not in spool.read_text()):
-            pass
+            time.sleep(0.2)
         run.send_signal(signal.SIGINT)
         out, _ = run.communicate(timeout=120)
     finally:

@@ -24,7 +24,7 @@ class Load(NamedTuple):
     now_s: float
     cpu_busy: NDArray[np.bool_]  #: (C,)
     gpu_busy: NDArray[np.bool_]  #: (G,) computing, not copying
-    gpu_memory_mb: NDArray[np.float64]  #: (G,) reserved
+    gpu_memory_mb: NDArray[np.float64]  #: (G,) held now, by data that are copied, wait or are computed
     cpu_wait_s: NDArray[np.float64]  #: (C,) until it is free
     gpu_wait_s: NDArray[np.float64]  #: (G,)
 

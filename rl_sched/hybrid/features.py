@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,6 @@ def features(situations: Situations) -> NDArray[np.float64]:
     return out
 
 
-def columns(names: tuple[str, ...]) -> NDArray[np.int64]:
+def columns(names: Sequence[str]) -> NDArray[np.int64]:
     """Places of features in ``NAMES``."""
     return np.array([NAMES.index(name) for name in names])

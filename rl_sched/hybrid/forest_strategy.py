@@ -40,7 +40,7 @@ class Rows(NamedTuple):
 
 def rows_of(situations: Situations, names: Sequence[str]) -> Rows:
     """The rows of some decisions."""
-    x = features(situations)[:, columns(tuple(names))]
+    x = features(situations)[:, columns(names)]
     return Rows(x, situations.best.copy(), situations.column("duration_s").copy())
 
 
@@ -116,18 +116,17 @@ class HybridMl(Learned):
         self.forest = forest
         self.batch = settings.every if online else 1 << 30
         self._settings = settings
-        self._columns = columns(preset.forest_features)
+        self._names = preset.forest_features
         self._online = online
         self._window = window
         self._fresh: list[Rows] = []
-        self._x = np.zeros((0, 0))  # of the last decision
         self._since = 0
         self._retrainings = 0
 
     @classmethod
     def trained(cls, preset: Preset, seed: int, on_progress: Callable[[str], None] = lambda text: None) -> HybridMl:
         """A strategy whose forest has just been grown; takes some seconds."""
-        settings = ForestSettings()
+        settings = DEFAULTS
         on_progress(f"hybrid_ml: growing {settings.trees} trees on {settings.rows:,} tasks")
         forest, window = train_forest(preset, seed, settings)
         report = forest.report
@@ -138,14 +137,14 @@ class HybridMl(Learned):
 
     def decide(self, situations: Situations) -> NDArray[np.float64]:
         """See ``Strategy``."""
-        self._x = features(situations)[:, self._columns]
-        return np.clip(self.forest.predict(self._x), 0.0, 1.0)
+        x = features(situations)[:, columns(self._names)]
+        return np.clip(self.forest.predict(x), 0.0, 1.0)
 
     def learn(self, situations: Situations) -> Notice | None:
         """See ``Strategy``."""
         if not self._online:
             return None
-        self._fresh.append(Rows(self._x, situations.best.copy(), situations.column("duration_s").copy()))
+        self._fresh.append(rows_of(situations, self._names))
         self._since += len(situations)
         if self._since < self._settings.every:
             return None
