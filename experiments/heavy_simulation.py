@@ -106,10 +106,10 @@ class _Console:
     def playing(self, progress: Any) -> bool:
         done = progress.decided / progress.tasks
         left_s = progress.elapsed_s * (1 / done - 1)
-        best = min(progress.totals.values(), key=lambda t: t.total_time_s)
+        best = min(progress.mean_latency_s, key=progress.mean_latency_s.__getitem__)
         text = (
             f"{progress.decided:>7,} / {progress.tasks:,} tasks  {left_s:.0f} s left  "
-            f"best mean latency {best.mean_latency_s:.4f} s ({best.strategy})"
+            f"best mean latency {progress.mean_latency_s[best]:.4f} s ({best})"
         )
         if progress.notices:
             text += f"  {len(progress.notices)} retrainings"

@@ -14,7 +14,7 @@ from rl_sched.hybrid.agent import RlAgent
 from rl_sched.hybrid.features import RELATIVE
 from rl_sched.hybrid.prepared import TRAIN_SEED, ready
 from rl_sched.hybrid.race import SIX, Race
-from rl_sched.hybrid.records import TaskResult, write_tasks, write_totals
+from rl_sched.hybrid.records import TaskResult, TaskWriter, write_totals
 from rl_sched.hybrid.rules import Random
 from rl_sched.hybrid.tasks import TaskStream
 from rl_sched.rl.plain_dqn import WEIGHTS
@@ -114,7 +114,10 @@ def test_the_oracle_has_the_smallest_total_and_totals_add_up() -> None:
 def test_records_go_to_csv(tmp_path: Path) -> None:
     race = Race(["greedy", "oracle"], "default", 1, 30)
     rows = [row for step in race.step(30).values() for row in step.results]
-    write_tasks(tmp_path / "tasks.csv", rows)
+    writer = TaskWriter(tmp_path / "tasks.csv")
+    writer.write(rows[:11])
+    writer.write(rows[11:])
+    writer.close()
     write_totals(tmp_path / "totals.csv", list(race.totals().values()))
     with (tmp_path / "tasks.csv").open() as file:
         read = list(csv.DictReader(file))
@@ -129,6 +132,8 @@ def test_unknown_names_are_told() -> None:
         Race(["orakle"])
     with pytest.raises(ConfigError, match="Did you mean 'default'"):
         Race(["oracle"], "defualt")
+    with pytest.raises(ConfigError, match="'hybrid_ml' must be trained"):
+        Race(["oracle", "hybrid_ml"])
     with pytest.raises(ConfigError, match="low <= high"):
         Random(low=0.9)
 

@@ -132,7 +132,8 @@ class Engine:
         cpu_wait, gpu_wait = (np.maximum(0.0, devices["free_s"] - now) for devices in (s.cpus, s.gpus))
         held = (self.tasks["gpu"] >= 0) & (self.tasks["copy_start_s"] <= now) & (now < self.tasks["gpu_end_s"])
         on = self.tasks[held & (self.tasks["fraction"] > 0)]
-        memory = np.bincount(on["gpu"], weights=on["gpu_mb"], minlength=len(s.gpus))
+        memory = np.zeros(len(s.gpus))
+        np.add.at(memory, on["gpu"], on["gpu_mb"])
         gpu_busy, cpu_busy = np.zeros(len(s.gpus), bool), np.zeros(len(s.cpus), bool)
         gpu_busy[on["gpu"][on["gpu_start_s"] <= now]] = True
         t = self.tasks

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 from rl_sched.errors import ConfigError
 from rl_sched.hybrid.race import Race
 from rl_sched.hybrid.records import (
-    TaskResult,
+    TaskWriter,
     Totals,
     latencies,
     write_speedups,
-    write_tasks,
     write_totals,
 )
 from rl_sched.hybrid.strategy import Notice, Strategy
@@ -32,7 +31,7 @@ EXPERIMENT = "heavy_simulation"
 CHUNK = 250
 #: The strategy whose total time speed-ups are measured against.
 BASELINE = "cpu_only"
-SPOOL = "runs.jsonl"
+SPOOL, TASKS = "runs.jsonl", "tasks.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Progress(NamedTuple):
     decided: int  #: tasks, by every strategy
     tasks: int
     elapsed_s: float
-    totals: Mapping[str, Totals]
+    mean_latency_s: Mapping[str, float]  #: of each strategy so far
     notices: list[Notice]  #: since the last report
 
 
@@ -92,14 +91,14 @@ def run(
     spool = JsonlSpool(out / SPOOL)
     try:
         keys = _start(spool, plan, race)
-        rows, stopped = _play(plan, race, spool, keys, on_progress)
+        decided = _play(plan, race, spool, keys, out, on_progress)
+        stopped = decided < plan.tasks
         totals = race.totals()
-        files = _write(out, rows, totals, race)
-        status: Status = "KILLED" if stopped else "FINISHED"
-        _end(spool, keys, totals, files, status)
+        files = [out / TASKS, *_write(out, totals, race)]
+        _end(spool, keys, totals, files, "KILLED" if stopped else "FINISHED")
     finally:
         spool.close()
-    return Outcome(totals, len(rows) // max(1, len(strategies)), stopped, files)
+    return Outcome(totals, decided, stopped, files)
 
 
 def to_mlflow(out: Path, store: Store) -> None:
@@ -116,27 +115,33 @@ def _play(
     race: Race,
     spool: JsonlSpool,
     keys: Mapping[str, str],
+    out: Path,
     on_progress: Callable[[Progress], bool],
-) -> tuple[list[TaskResult], bool]:
-    rows: list[TaskResult] = []
-    begin_s, decided = time.monotonic(), 0
-    while decided < plan.tasks:
-        steps = race.step(min(CHUNK, plan.tasks - decided))
-        decided += len(next(iter(steps.values())).results)
-        rows += [row for step in steps.values() for row in step.results]
-        totals = race.totals()
-        for name, total in totals.items():
-            spool.log_metrics(keys[name], {"mean_latency_so_far_s": total.mean_latency_s}, decided)
-        notices = [notice for step in steps.values() for notice in step.notices]
-        if not on_progress(Progress(decided, plan.tasks, time.monotonic() - begin_s, totals, notices)):
-            return rows, decided < plan.tasks
-    return rows, False
+) -> int:
+    """Plays until the end or until ``on_progress`` says no; returns how many tasks every strategy has decided."""
+    latency_s = dict.fromkeys(race.names, 0.0)
+    begin_s, decided, go_on = time.monotonic(), 0, True
+    writer = TaskWriter(out / TASKS)
+    try:
+        while decided < plan.tasks and go_on:
+            steps = race.step(min(CHUNK, plan.tasks - decided))
+            for name, step in steps.items():
+                writer.write(step.results)
+                latency_s[name] += sum(row.latency_s for row in step.results)
+            decided += len(next(iter(steps.values())).results)
+            means = {name: value / decided for name, value in latency_s.items()}
+            for name, value in means.items():
+                spool.log_metrics(keys[name], {"mean_latency_so_far_s": value}, decided)
+            notices = [notice for step in steps.values() for notice in step.notices]
+            go_on = on_progress(Progress(decided, plan.tasks, time.monotonic() - begin_s, means, notices))
+    finally:
+        writer.close()
+    return decided
 
 
-def _write(out: Path, rows: list[TaskResult], totals: dict[str, Totals], race: Race) -> list[Path]:
-    files = [out / "tasks.csv", out / "totals.csv"]
-    write_tasks(files[0], rows)
-    write_totals(files[1], list(totals.values()))
+def _write(out: Path, totals: dict[str, Totals], race: Race) -> list[Path]:
+    files = [out / "totals.csv"]
+    write_totals(files[0], list(totals.values()))
     n = next(iter(totals.values())).tasks
     latency = {name: latencies(race.engine(name)) for name in totals}
     drawn: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rl_sched.errors import ConfigError
 from rl_sched.hybrid import PRESETS, STRATEGIES
 from rl_sched.hybrid.engine import Engine, Load
 from rl_sched.hybrid.records import TaskResult, Totals, task_results, totals
-from rl_sched.hybrid.strategy import Notice, Strategy
+from rl_sched.hybrid.strategy import Learned, Notice, Strategy
 from rl_sched.hybrid.tasks import SharedTasks, Tasks
 
-#: Strategies of a race that is not told which: those that the issue of a live view names.
+#: The strategies that a live view shows.
 SIX = ("round_robin", "random", "greedy", "hybrid_ml", "rl_agent", "oracle")
 
 
@@ -33,7 +34,7 @@ class Race:
         limit: Tasks in all; None = endless.
 
     Raises:
-        ConfigError: A name is unknown.
+        ConfigError: A name is unknown, or is that of a strategy that must be trained first.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Race:
         self.preset = PRESETS.create(preset)
         self.seed = seed
         if not isinstance(strategies, Mapping):
-            strategies = {name: STRATEGIES.create(name) for name in strategies}
+            strategies = {name: _untrained(name) for name in strategies}
         self._strategies = dict(strategies)
         stream, drawn = self.preset.stream(seed), list[Tasks]()
         self._engines = {
@@ -82,3 +83,9 @@ class Race:
     def engine(self, name: str) -> Engine:
         """The machine of one strategy, with all its tasks."""
         return self._engines[name]
+
+
+def _untrained(name: str) -> Strategy:
+    if issubclass(STRATEGIES.load(name), Learned):
+        raise ConfigError(f"{name!r} must be trained before it can decide; give a race what prepared.ready returns.")
+    return STRATEGIES.create(name)

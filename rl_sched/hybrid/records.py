@@ -106,9 +106,25 @@ def latencies(engine: Engine) -> NDArray[np.float64]:
     return done["finish_s"] - done["arrival_s"]
 
 
-def write_tasks(path: Path, rows: Iterable[TaskResult]) -> None:
-    """A CSV with a line per task and strategy."""
-    _write(path, TaskResult._fields, rows)
+class TaskWriter:
+    """Writes a CSV with a line per task and strategy, as they come.
+
+    Args:
+        path: The file, replaced if it exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(TaskResult._fields)
+
+    def write(self, rows: Iterable[TaskResult]) -> None:
+        """Adds lines."""
+        self._writer.writerows(rows)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 def write_totals(path: Path, rows: Sequence[Totals]) -> None:

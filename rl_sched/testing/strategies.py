@@ -28,7 +28,7 @@ def situations(preset: str, k: int = 40) -> Situations:
     parts = []
     while len(s := engine.look(1)):
         parts.append(s)
-        engine.carry_out(s, 0.5 * (s.task % 2))
+        engine.carry_out(s, np.where(s.task % 2, 0.5, 0.0))
     return Situations(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("task", "values", "best")))
 
 
