@@ -38,5 +38,11 @@ FIGURES = Registry(
         "jps_samplers": "rl_sched.plots.jps_samplers:FIGURE",
         "jps_trials": "rl_sched.plots.jps_trials:FIGURE",
         "jps_gap_time": "rl_sched.plots.jps_gap_time:FIGURE",
+        "hybrid_latency_cdf": "rl_sched.plots.hybrid_latency:CDF",
+        "hybrid_latency_box": "rl_sched.plots.hybrid_latency:BOX",
+        "hybrid_cost": "rl_sched.plots.hybrid_bars:COST",
+        "hybrid_energy": "rl_sched.plots.hybrid_bars:ENERGY",
+        "hybrid_makespan": "rl_sched.plots.hybrid_bars:MAKESPAN",
+        "hybrid_speedup": "rl_sched.plots.hybrid_bars:SPEEDUP",
     },
 )
