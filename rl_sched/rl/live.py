@@ -26,9 +26,9 @@ from rl_sched.rl.networks.cross_attention import CrossAttention
 from rl_sched.rl.networks.packing import ABSENT
 from rl_sched.rl.task import judged
 from rl_sched.scenarios.base import Scenario
-from rl_sched.sim import kernels
+from rl_sched.sim.following import follow
 from rl_sched.sim.rules import Rules
-from rl_sched.sim.snapshot import Decision, Preempt, Snapshot, Start, Wait
+from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
 from rl_sched.workload import Workload
 
 #: The seed of the mirror's only workload.
@@ -61,16 +61,7 @@ class _Mirror(SchedulingVectorEnv):
             SimulationError: A decision is not possible: it was made in another world.
         """
         self.reset_raw(_SEED)
-        views = self._state.views
-        for decision in decisions:
-            if isinstance(decision, Start):
-                done = kernels.step(*views, 0, kernels.START, decision.job, decision.gpu_type, np.inf)
-            elif isinstance(decision, Preempt):
-                done = kernels.step(*views, 0, kernels.PREEMPT, decision.job, -1, np.inf)
-            else:
-                done = kernels.step(*views, 0, kernels.WAIT, -1, -1, decision.until_s)
-            if done != kernels.OK:
-                raise SimulationError(f"The decision {decision} is not possible here: it was made under other rules.")
+        follow(self._state, 0, decisions)
         self._call(np.full(1, env_kernels.SKIP), np.ones(1, np.bool_), np.zeros(1, np.bool_))
 
 
