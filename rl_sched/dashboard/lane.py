@@ -6,7 +6,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from rl_sched.dashboard.setup import Course, Entrant, rules_of
+from rl_sched.dashboard.choices import Entrant
+from rl_sched.dashboard.course import Course, rules_of
 from rl_sched.errors import RlSchedError
 from rl_sched.sim.following import follow
 from rl_sched.sim.loading import state_for

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rl_sched.dashboard.setup import MAX_JOBS, MAX_POLICIES
+from rl_sched.dashboard.choices import MAX_JOBS, MAX_POLICIES
 
 #: Ids as they are listed: never a path.
 Id = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[a-z]+:[A-Za-z0-9_\-]+$")]
@@ -114,4 +114,3 @@ class CatalogueOut(BaseModel):
 
     workloads: list[dict[str, Any]]
     policies: list[dict[str, Any]]
-    notes: list[str]

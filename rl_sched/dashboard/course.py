@@ -1,13 +1,12 @@
-"""What a race is: the jobs, the cluster, the policies, all of them chosen by ids from lists."""
+"""From what was chosen to jobs, cluster, rules and policies."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rl_sched.cluster import ClusterSpec
+from rl_sched.dashboard.choices import BASE_SCENARIO, DEFAULT_LOAD, MAX_GPUS, MAX_JOBS, RULE, TRACE, Entrant, Setup
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.solo import rules_for
 from rl_sched.policies import POLICIES
@@ -17,39 +16,6 @@ from rl_sched.sim.presets import RulesChoice
 from rl_sched.sim.rules import Rules
 from rl_sched.traces import TRACES
 from rl_sched.workload import Workload
-
-#: More cannot be followed on a screen, and every update looks at all jobs.
-MAX_JOBS = 20_000
-MAX_GPUS = 4096
-MAX_POLICIES = 6
-#: Jobs of a generator arrive at this part of the cluster's capacity unless it is said otherwise.
-DEFAULT_LOAD = 0.85
-#: Lends its cluster, rules and time scale to jobs that are not a scenario's.
-BASE_SCENARIO = "default"
-#: Before ids of workloads and policies.
-SCENARIO, TRACE, RULE, CHECKPOINT = "scenario:", "trace:", "rule:", "checkpoint:"
-
-
-@dataclass(frozen=True, slots=True)
-class Entrant:
-    """One policy of a race."""
-
-    id: str  # as listed, ``rule:NAME`` or ``checkpoint:HASH``
-    name: str  # for readers; decides the colour
-    checkpoint: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """One race."""
-
-    workload: str  # ``scenario:NAME`` or ``trace:NAME``, as listed
-    entrants: tuple[Entrant, ...]
-    seed: int = 0  # of a generator; of a scenario, the number of the VAL workload
-    jobs: int | None = None  # of a generator
-    load: float | None = None  # of a generator: offered load as a fraction of the capacity
-    cluster: str | None = None  # TYPE:NODESxGPUS[,...]; None = the scenario's own
-
 
 class Course(NamedTuple):
     """The same for all policies of a race."""
