@@ -157,6 +157,18 @@ def _add_readings(app: FastAPI) -> None:
         return await _control(request).explain(lane, index)
 
     @app.get(
+        "/api/report",
+        tags=["race"],
+        responses={200: {"content": {"text/html": {}}}, **_REFUSED},
+        response_class=Response,
+        summary="The race so far as one self-contained HTML page",
+    )
+    async def report(request: Request) -> Response:
+        text = await _control(request).report()
+        headers = {"content-disposition": 'attachment; filename="race.html"'}
+        return Response(text, media_type="text/html", headers=headers)
+
+    @app.get(
         "/api/full_history", tags=["history"], response_model=list[schemas.HistoryRow], summary="The newest 1,000 runs"
     )
     async def full_history(request: Request) -> Any:

@@ -225,6 +225,17 @@ class Control:
         async with self._command:
             return await self.link.ask("explain", lane=lane, index=index)
 
+    async def report(self) -> str:
+        """The report page of the race so far, as HTML.
+
+        Raises:
+            NotNow: There is no race, or it runs.
+        """
+        self._need(PAUSED, FINISHED, what="make a report")
+        async with self._command:
+            setup, record = await self.link.ask("record")
+        return await self.read(reader.write_report, setup, record, (self.board.setup or {})["about"])
+
     def close(self) -> None:
         """Ends the processes."""
         self.link.close()

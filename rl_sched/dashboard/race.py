@@ -17,6 +17,8 @@ from rl_sched.evaluation.metrics import run_metrics
 from rl_sched.evaluation.report import plain
 from rl_sched.plots import style
 from rl_sched.policies.bounds.lower import lower_bounds
+from rl_sched.sim.rules import Rules
+from rl_sched.sim.snapshot import Decision
 
 RUNNING, PAUSED, FINISHED = "running", "paused", "finished"
 #: Decisions of one lane between two looks at the clock on the wall.
@@ -160,9 +162,9 @@ class Race:
             raise ConfigError(f"{lane_id} has made {len(lane.log):,} decisions, numbers from 0; not {index:,}.")
         return plain(explain(lane, index, self.lanes))
 
-    def record(self) -> list[tuple[str, list[Any]]]:
-        """Of every lane its id and all its decisions."""
-        return [(lane.entrant.id, list(lane.log.decisions())) for lane in self.lanes]
+    def record(self) -> dict[str, tuple[Rules, list[Decision]]]:
+        """Of every lane, by its id, its rules and all its decisions: enough to make its run again."""
+        return {lane.entrant.id: (lane.rules, list(lane.log.decisions())) for lane in self.lanes}
 
 
 def look_of(name: str) -> dict[str, Any]:

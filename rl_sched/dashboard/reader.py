@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 from rl_sched.dashboard.catalogue import Catalogue, Places, collect, describe_workload
+from rl_sched.dashboard.choices import Setup
 
 
 def begin() -> None:
@@ -42,3 +43,11 @@ def list_models(places: Places) -> dict[str, Any]:
     from rl_sched.dashboard import sweeps
 
     return sweeps.list_models(places)
+
+
+def write_report(setup: Setup, record: Any, title: str) -> str:
+    """The report page of a race; see ``race_logs.logs_of`` and ``report_page.report_html``."""
+    from rl_sched.dashboard.race_logs import logs_of
+    from rl_sched.dashboard.report_page import report_html
+
+    return report_html(logs_of(setup, record), title)

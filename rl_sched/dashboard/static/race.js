@@ -141,7 +141,13 @@ export function draw() {
   parts.live.hidden = !setup;
   parts.about.textContent = setup ? `${setup.about} on ${setup.cluster.text} · clock ${seconds(store.clock_s)} · ${state}` : "";
   if (!setup || !lanes.length) return;
-  if (document.activeElement !== parts.speed && SPEEDS.some(([v]) => v === store.speed)) parts.speed.value = store.speed;
+  if (document.activeElement !== parts.speed && +parts.speed.value !== store.speed) {
+    if (!SPEEDS.some(([v]) => v === store.speed)) {
+      SPEEDS.push([store.speed]);
+      parts.speed.append(el("option", { value: store.speed }, `${number(store.speed, 0)} x`));
+    }
+    parts.speed.value = store.speed;
+  }
   drawStanding(setup, lanes);
   const line = (pick) => lanes.map((l) => ({ color: ink(l.color), dashes: l.dashes, points: l.points.map((p) => [p[0], p[pick]]) }));
   lineChart(parts.queue, { series: line(1), x: "simulated time (s)", y: "jobs", steps: true });
