@@ -56,12 +56,12 @@ function build() {
 const THEMES = ["auto", "light", "dark"];
 const system = matchMedia("(prefers-color-scheme: dark)");
 let chosen = "auto";
-function theme() {
+function applyTheme() {
   document.documentElement.dataset.theme = chosen === "auto" ? (system.matches ? "dark" : "light") : chosen;
   document.getElementById("theme").textContent = `Theme: ${chosen}`;
   build();
 }
-document.getElementById("theme").addEventListener("click", () => { chosen = THEMES[(THEMES.indexOf(chosen) + 1) % 3]; theme(); });
-system.addEventListener("change", theme);
+document.getElementById("theme").addEventListener("click", () => { chosen = THEMES[(THEMES.indexOf(chosen) + 1) % 3]; applyTheme(); });
+system.addEventListener("change", applyTheme);
 addEventListener("resize", () => drawings.forEach((draw) => draw()));
-theme();
+applyTheme();
