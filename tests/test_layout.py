@@ -36,9 +36,10 @@ ORDER = [unit for layer in LAYERS for unit in layer]
 
 HOMES = {
     "numba": {"sim", "policies", "envs"},
-    "gymnasium": {"envs", "rl", "testing"},
+    "gymnasium": {"envs", "rl", "hybrid", "testing"},
     "torch": {"rl", "hybrid", "testing"},
     "safetensors": {"rl", "testing"},
+    "sklearn": {"hybrid"},
     "ray": {"rl", "sweeps"},
     "optuna": {"sweeps"},
     "mlflow": {"tracking"},
@@ -51,7 +52,7 @@ HOMES = {
     "hypothesis": {"testing"},
 }
 #: Never loaded by importing a package of the project.
-HEAVY = ("numba", "torch", "ray", "mlflow", "optuna", "matplotlib", "gymnasium")
+HEAVY = ("numba", "torch", "ray", "mlflow", "optuna", "matplotlib", "gymnasium", "sklearn")
 MAX_IMPORT_S = 0.5
 
 FILES = sorted(PACKAGE.rglob("*.py"))
