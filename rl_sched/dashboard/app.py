@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
@@ -68,6 +68,7 @@ def create_app(places: Places, *, token: str | None = None) -> Guard:
     _add_errors(app)
     _add_commands(app)
     _add_readings(app)
+    _add_hybrid(app)
     _add_page(app, files)
     return Guard(app, token)
 
@@ -195,6 +196,29 @@ def _add_readings(app: FastAPI) -> None:
     @app.get("/api/models", tags=["history"], summary="Registered policies, version by version")
     async def models(request: Request) -> dict[str, Any]:
         return await _control(request).read(reader.list_models, _control(request).places)
+
+
+def _add_hybrid(app: FastAPI) -> None:
+    options: dict[str, Any] = {"response_model": schemas.HybridDone, "responses": _REFUSED, "tags": ["hybrid"]}
+
+    @app.post("/api/hybrid/start", summary="Six strategies on one stream of tasks", **options)
+    async def start(request: Request, wanted: schemas.HybridStart) -> Any:
+        _control(request).hybrid.start(wanted)
+        return {"state": _control(request).hybrid.state}
+
+    @app.post("/api/hybrid/{command}", summary="Pause, resume or stop it", **options)
+    async def command(request: Request, command: Literal["pause", "resume", "stop"]) -> Any:
+        await _control(request).hybrid.command(command)
+        return {"state": _control(request).hybrid.state}
+
+    @app.put("/api/hybrid/rate", summary="Change how fast tasks come", **options)
+    async def rate(request: Request, wanted: schemas.HybridRate) -> Any:
+        await _control(request).hybrid.command("rate", rate=wanted.rate)
+        return {"state": _control(request).hybrid.state}
+
+    @app.get("/api/hybrid/status", tags=["hybrid"], response_model=schemas.HybridStatus, summary="Where they are")
+    async def status(request: Request) -> Any:
+        return _control(request).hybrid.whole()
 
 
 def _add_page(app: FastAPI, files: dict[str, bytes]) -> None:

@@ -9,11 +9,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from rl_sched.dashboard import reader
+from rl_sched.dashboard import reader, worker
 from rl_sched.dashboard.board import Board
 from rl_sched.dashboard.catalogue import Catalogue, Places
 from rl_sched.dashboard.history import History
 from rl_sched.dashboard.hub import Hub
+from rl_sched.dashboard.hybrid_control import HybridControl
 from rl_sched.dashboard.link import Link
 from rl_sched.dashboard.schemas import Start
 from rl_sched.dashboard.choices import Entrant, Setup
@@ -42,7 +43,8 @@ class Control:
         self.history = History(places.data / "dashboard" / "history.jsonl")
         self.board = Board()
         self.hub = Hub(self.whole)
-        self.link = Link(self._on_message)
+        self.link = Link(worker.main, self._on_message)
+        self.hybrid = HybridControl(places.checkpoints / "hybrid", self.hub.send, self.notify)
         self._sequence = itertools.count(1)
         self._race_id = ""
         self._command = asyncio.Lock()
@@ -97,7 +99,7 @@ class Control:
 
     def whole(self) -> dict[str, Any]:
         """One update that holds everything."""
-        return self._envelope(self.board.whole(), whole=True)
+        return self._envelope({**self.board.whole(), "hybrid": self.hybrid.whole()}, whole=True)
 
     def notify(self, text: str, level: str = "info") -> None:
         """Tells everyone a sentence."""
@@ -239,6 +241,7 @@ class Control:
     def close(self) -> None:
         """Ends the processes."""
         self.link.close()
+        self.hybrid.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""The server's end of the simulation's process."""
+"""The server's end of a process that simulates."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rl_sched.dashboard import worker
 from rl_sched.errors import RlSchedError
 
-#: A request that takes longer has failed; the first one compiles kernels.
-TIMEOUT_S = 600.0
+#: A request that takes longer has failed; a first one compiles kernels, or trains strategies.
+TIMEOUT_S = 1800.0
 
 
 class LinkLost(RlSchedError):
@@ -25,11 +24,13 @@ class Link:
     """Starts the process, asks it, and hands on what it tells.
 
     Args:
+        main: What the process runs; it is given its end of the pipe.
         on_message: Called in the event loop with every message that is no reply; with ``("lost",)`` when the process
             has ended by itself.
     """
 
-    def __init__(self, on_message: Callable[[tuple[Any, ...]], None]) -> None:
+    def __init__(self, main: Callable[[Any], None], on_message: Callable[[tuple[Any, ...]], None]) -> None:
+        self._main = main
         self._on_message = on_message
         self._numbers = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
@@ -46,7 +47,7 @@ class Link:
         """Starts the process; its imports go on while the server serves."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker.main, args=(theirs,), daemon=True, name="rl_sched simulation")
+        self._process = context.Process(target=self._main, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
         loop = asyncio.get_running_loop()

@@ -114,3 +114,34 @@ class CatalogueOut(BaseModel):
 
     workloads: list[dict[str, Any]]
     policies: list[dict[str, Any]]
+
+
+class HybridStart(Strict):
+    """Which tasks the strategies of the hybrid view split."""
+
+    preset: Annotated[str, Field(pattern=r"^[a-z]{1,32}$")] = "default"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    rate: Annotated[float, Field(ge=0.1, le=10_000, description="tasks per second of the clock on the wall")] = 5.0
+    tasks: Annotated[int | None, Field(ge=1, le=100_000, description="null = 100,000")] = None
+
+
+class HybridRate(Strict):
+    """How fast tasks come."""
+
+    rate: Annotated[float, Field(ge=0.1, le=10_000)]
+
+
+class HybridStatus(BaseModel):
+    """Where the strategies are: the same as in the WebSocket's message."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: Literal["idle", "preparing", "running", "paused", "finished"]
+    message: str
+    rate: float
+
+
+class HybridDone(BaseModel):
+    """The state that a command led to."""
+
+    state: Literal["idle", "preparing", "running", "paused", "finished"]
