@@ -89,7 +89,9 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_commands(app: FastAPI) -> None:
-    invalid: dict[int | str, dict[str, Any]] = {422: {"model": schemas.Refusal, "description": "The body is malformed."}}
+    invalid: dict[int | str, dict[str, Any]] = {
+        422: {"model": schemas.Refusal, "description": "The body is malformed."}
+    }
     options: dict[str, Any] = {"response_model": schemas.Done, "responses": {**_REFUSED, **invalid}}
 
     @app.post("/api/start", tags=["race"], summary="Begin a race", **options)
@@ -175,9 +177,7 @@ def _add_readings(app: FastAPI) -> None:
     async def full_history(request: Request) -> Any:
         return _control(request).history.rows()
 
-    @app.get(
-        "/api/history/comparative", tags=["history"], response_model=schemas.Comparative, summary="Runs by policy"
-    )
+    @app.get("/api/history/comparative", tags=["history"], response_model=schemas.Comparative, summary="Runs by policy")
     async def comparative(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Any:
         return _control(request).history.comparative(limit)
 

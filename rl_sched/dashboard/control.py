@@ -12,12 +12,12 @@ from typing import Any
 from rl_sched.dashboard import reader, worker
 from rl_sched.dashboard.board import Board
 from rl_sched.dashboard.catalogue import Catalogue, Places
+from rl_sched.dashboard.choices import Entrant, Setup
 from rl_sched.dashboard.history import History
 from rl_sched.dashboard.hub import Hub
 from rl_sched.dashboard.hybrid_control import HybridControl
 from rl_sched.dashboard.link import Link
 from rl_sched.dashboard.schemas import Start
-from rl_sched.dashboard.choices import Entrant, Setup
 from rl_sched.errors import ConfigError, RlSchedError
 
 IDLE, STARTING, RUNNING, PAUSED, FINISHED = "idle", "starting", "running", "paused", "finished"
@@ -110,14 +110,15 @@ class Control:
         about = {"workload": setup["workload"], "about": setup["about"], "cluster": setup["cluster"]["text"]}
         at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         try:
-            self.history.add(
-                [{"race": self._race_id, "at": at, **about, "policy": r["policy"], "metrics": r["metrics"]} for r in rows]
-            )
+            head = {"race": self._race_id, "at": at, **about}
+            self.history.add([{**head, "policy": row["policy"], "metrics": row["metrics"]} for row in rows])
         except RlSchedError as error:
             self.notify(str(error), "error")
-        best = min(rows, key=lambda r: r["metrics"]["mean_jct_s"] or float("inf"), default=None)
+        whole = [row for row in rows if row["metrics"]["mean_jct_s"] is not None]
+        best = min(whole, key=lambda row: row["metrics"]["mean_jct_s"], default=None)
         if best is not None:
-            self.notify(f"The race is over: {best['policy']} is first, mean JCT {best['metrics']['mean_jct_s']:,.1f} s.")
+            mean_s = best["metrics"]["mean_jct_s"]
+            self.notify(f"The race is over: {best['policy']} is first, mean JCT {mean_s:,.1f} s.")
 
     def status(self) -> dict[str, Any]:
         """For ``GET /api/status``."""

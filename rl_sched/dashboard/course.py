@@ -17,6 +17,7 @@ from rl_sched.sim.rules import Rules
 from rl_sched.traces import TRACES
 from rl_sched.workload import Workload
 
+
 class Course(NamedTuple):
     """The same for all policies of a race."""
 

@@ -1,4 +1,4 @@
-"""One decision taken apart: the candidates, what the policy made of each, and what the other policies would have done."""
+"""One decision taken apart: the candidates, what the policy made of each, what the others would have done."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def _opinion(lane: Lane, index: int, snapshot: Snapshot) -> tuple[list[int], Sco
     if hasattr(policy, "waiting_keys") and len(snapshot.job):
         keys = policy.waiting_keys(snapshot)
         order = snapshot.job[np.argsort(keys, kind="stable")].tolist()
-        return order, [("key", keys)], "Waiting and running jobs get GPUs in the order of this key, the lowest first.", {}
+        meaning = "Waiting and running jobs get GPUs in the order of this key, the lowest first."
+        return order, [("key", keys)], meaning, {}
     if isinstance(policy, KernelRule):
         text = "Asked again and again: what the rule starts if the choices before it were not there."
         return _asked_again(policy, snapshot), [], text, {}

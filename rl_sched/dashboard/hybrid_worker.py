@@ -1,7 +1,7 @@
 """The process of the hybrid view: six strategies split the same stream of tasks between CPUs and GPUs.
 
-The same messages as ``worker``; here ``("note", text)`` tells of training that has to come first, and ``("ready", value)``
-that the tasks begin.
+The same messages as ``worker``; here ``("note", text)`` tells of training that has to come first, and
+``("ready", value)`` that the tasks begin.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class HybridWorker:
         self._race: Any = None
         self._running, self._rate, self._decided, self._owed = False, 0.0, 0, 0.0
         self._commands = {
-            "start": self._start, "stop": self._stop, "pause": self._pause, "resume": self._resume, "rate": self._set_rate,
+            "start": self._start, "stop": self._stop, "pause": self._pause, "resume": self._resume,
+            "rate": self._set_rate,
         }  # fmt: skip
 
     def serve(self) -> None:

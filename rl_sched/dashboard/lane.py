@@ -56,9 +56,7 @@ class Log:
 
     def made(self, index: int) -> Made:
         """One of them."""
-        return Made(
-            index, self.time_s[index], self.kind[index], self.job[index], self.pool[index], self.waiting[index]
-        )
+        return Made(index, self.time_s[index], self.kind[index], self.job[index], self.pool[index], self.waiting[index])
 
     def decisions(self, count: int | None = None) -> Iterator[Decision]:
         """The first ``count`` (None = all), as a policy gave them."""

@@ -65,6 +65,7 @@ def report_data(logs: Sequence[RunLog], title: str) -> dict[str, Any]:
         metrics = run_metrics(result, log.rules, parts[name], bounds)
         metrics["fragmentation_frac"] = fragmentation_frac(log)
         heat = FIGURES.load("run_heatmap").data(result, log.events)
+        busy, end_s = heat.busy_frac.round(3).tolist(), float(heat.edges_s[-1])
         runs.append(
             {
                 "name": name,
@@ -74,7 +75,7 @@ def report_data(logs: Sequence[RunLog], title: str) -> dict[str, Any]:
                 "rules": changed(log.rules) or "the defaults",
                 "result_hash": log.outcome.result_hash,
                 "gantt": _gantt(result, log),
-                "heat": {"values": heat.busy_frac.round(3).tolist(), "rows": heat.rows, "end_s": float(heat.edges_s[-1])},
+                "heat": {"values": busy, "rows": heat.rows, "end_s": end_s},
                 "priorities": [row._asdict() for row in jct_by_priority(result)],
                 "energy": _energy(result),
             }

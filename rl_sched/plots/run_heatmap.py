@@ -66,8 +66,8 @@ def data(result: RunResult, log: LogPart, *, title: str = "Utilisation of nodes"
             busy[r] = timeline.steps(time_s, np.concatenate([share[own], -share[own]]), begin_s).mean(edges)
     text = (
         f"n = {len(result.submit_s):,} jobs on {result.cluster.describe()}; means over {BINS} bins. A row is a node"
-        f"{', or some neighbouring ones' if len(names) < result.cluster.num_nodes else ''}; a shared GPU is busy by the "
-        "share in use."
+        f"{', or some neighbouring ones' if len(names) < result.cluster.num_nodes else ''}; a shared GPU is busy by "
+        "the share in use."
     )
     return Data(np.clip(busy / size[:, None], 0.0, 1.0), edges - begin_s, names, title, text)
 
