@@ -95,9 +95,7 @@ def test_a_race_from_its_start_to_its_report(page: Browser, data: Path) -> None:
         page.until("document.querySelector('#view-details').textContent.includes('What the other policies would have')")
         page.until("document.querySelectorAll('#view-details tr.chosen').length === 1")
 
-        page.js(
-            "document.body.focus(), document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true}))"
-        )
+        page.js("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true}))")
         page.until("rlSched.state === 'running'")
         assert server.post("/api/speed", {"speed": 0})[0] == 200
         page.until("rlSched.state === 'finished'")

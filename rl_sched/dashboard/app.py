@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import mimetypes
-import multiprocessing
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ProcessPoolExecutor
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -47,8 +45,7 @@ def create_app(places: Places, *, token: str | None = None) -> Guard:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=reader.begin)
-        app.state.control = control = Control(places, pool)
+        app.state.control = control = Control(places)
         control.link.open()
         warming = asyncio.create_task(control.catalogue())
         yield
@@ -63,6 +60,7 @@ def create_app(places: Places, *, token: str | None = None) -> Guard:
         version="1",
         docs_url=None,  # FastAPI's own pages load their scripts from elsewhere; the page shows the API itself
         redoc_url=None,
+        responses={422: {"model": schemas.Refusal, "description": "A parameter or the body is malformed."}},
         lifespan=lifespan,
     )
     _add_errors(app)
@@ -89,10 +87,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_commands(app: FastAPI) -> None:
-    invalid: dict[int | str, dict[str, Any]] = {
-        422: {"model": schemas.Refusal, "description": "The body is malformed."}
-    }
-    options: dict[str, Any] = {"response_model": schemas.Done, "responses": {**_REFUSED, **invalid}}
+    options: dict[str, Any] = {"response_model": schemas.Done, "responses": _REFUSED}
 
     @app.post("/api/start", tags=["race"], summary="Begin a race", **options)
     async def start(request: Request, wanted: schemas.Start) -> Any:

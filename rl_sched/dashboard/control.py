@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import itertools
+import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import Any
 
 from rl_sched.dashboard import reader, worker
@@ -32,11 +33,11 @@ class Control:
 
     Args:
         places: Folders that may be looked at.
-        pool: Of the one process that looks at files.
     """
 
-    def __init__(self, places: Places, pool: ProcessPoolExecutor) -> None:
-        self.places, self.pool = places, pool
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self._pool = _new_pool()
         self.began_s = time.monotonic()
         self.state = IDLE
         self.message: str | None = None
@@ -52,8 +53,13 @@ class Control:
         self._workloads: dict[str, dict[str, Any]] = {}
 
     async def read(self, function: Any, *arguments: Any) -> Any:
-        """Calls a function in the reader's process."""
-        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+        """Calls a function in the reader's process; one that has died is replaced."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, function, *arguments)
+        except BrokenExecutor:
+            self._pool = _new_pool()
+            return await loop.run_in_executor(self._pool, function, *arguments)
 
     async def catalogue(self, *, fresh: bool = False) -> Catalogue:
         """What can be chosen; looked up once, and again when asked for."""
@@ -243,7 +249,12 @@ class Control:
         """Ends the processes."""
         self.link.close()
         self.hybrid.close()
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _new_pool() -> ProcessPoolExecutor:
+    """The one process that looks at files; it starts with the first question."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=reader.begin)
 
 
 def _advice(state: str) -> str:

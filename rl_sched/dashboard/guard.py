@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -89,7 +90,7 @@ class Guard:
         return self._token is not None and scope["path"] == "/" and bool(_query_token(scope))
 
     async def _limited(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        seen, begun = 0, False
+        seen = 0
 
         async def counted() -> Message:
             nonlocal seen
@@ -100,17 +101,16 @@ class Guard:
             return message
 
         async def answer(message: Message) -> None:
-            nonlocal begun
+            if seen > MAX_BODY:
+                return  # what the application makes of a body that was cut; the refusal follows
             if message["type"] == "http.response.start":
-                begun = True
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        try:
+        with contextlib.suppress(_TooLarge):
             await self._app(scope, counted, answer)
-        except _TooLarge:
-            if not begun:
-                await _refuse(scope, send, 413, f"A request may have at most {MAX_BODY:,} bytes.")
+        if seen > MAX_BODY:
+            await _refuse(scope, send, 413, f"A request may have at most {MAX_BODY:,} bytes.")
 
 
 def _name(host: str) -> str:
