@@ -49,6 +49,40 @@ def run_figures() -> dict[str, tuple[tuple, dict]]:
     }
 
 
+def hybrid_figures() -> dict[str, tuple[tuple, dict]]:
+    """Arguments of the figures of strategies that split tasks."""
+    rng = np.random.default_rng(0)
+    latency = {name: k * rng.lognormal(-2.0, 1.0, 500) for k, name in enumerate(("oracle", "greedy", "cpu_only"), 1)}
+    one = {name: (float(values.sum()),) for name, values in latency.items()}
+    return {
+        "hybrid_latency_cdf": ((latency,), {}),
+        "hybrid_latency_box": ((latency,), {}),
+        **{f"hybrid_{name}": ((one,), {"tasks": 500}) for name in ("cost", "makespan", "speedup")},
+        "hybrid_energy": (({name: (3.0 * value, value) for name, (value,) in one.items()},), {"tasks": 500}),
+    }
+
+
+def test_latencies_of_strategies_are_theirs() -> None:
+    (latency,), _ = hybrid_figures()["hybrid_latency_cdf"]
+    line = FIGURES.load("hybrid_latency_cdf").data(latency).lines[1]
+    assert line.strategy == "greedy" and line.fraction[-1] == 1.0
+    half = line.latency_s[np.searchsorted(line.fraction, 0.5)]
+    assert half == pytest.approx(np.median(latency["greedy"]), rel=0.02)
+    boxes = FIGURES.load("hybrid_latency_box").data(latency).boxes
+    assert [box.strategy for box in boxes] == ["oracle", "greedy", "cpu_only"]
+    assert boxes[0].percentiles_s[2] == np.median(latency["oracle"])
+    assert boxes[0].p99_s == np.percentile(latency["oracle"], 99)
+
+
+def test_bars_of_strategies_begin_with_the_best() -> None:
+    values = {"a": (3.0, 1.0), "b": (1.0, 1.0), "c": (5.0, 0.5)}
+    energy = FIGURES.load("hybrid_energy").data(values, tasks=7)
+    assert energy.strategies == ["b", "a", "c"] and energy.values.tolist() == [[1.0, 1.0], [3.0, 1.0], [5.0, 0.5]]
+    assert "n = 7" in energy.caption
+    speedup = FIGURES.load("hybrid_speedup").data({"a": (1.0,), "b": (2.0,)}, tasks=7)
+    assert speedup.strategies == ["b", "a"]
+
+
 def arguments(name: str) -> tuple[tuple, dict]:
     """Something to draw for every registered figure."""
     table = ablation(3, 4)
@@ -58,6 +92,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
         **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
         **run_figures(),
+        **hybrid_figures(),
     }[name]
 
 

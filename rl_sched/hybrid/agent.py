@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rl_sched.errors import CheckpointError
+from rl_sched.hybrid import files
 from rl_sched.hybrid.env import observe
 from rl_sched.hybrid.features import RELATIVE
 from rl_sched.hybrid.presets import Preset
@@ -21,7 +21,7 @@ from rl_sched.rl.plain_dqn import WEIGHTS, DqnSettings, action_values, train_dqn
 ACTIONS = 21
 DEFAULTS = DqnSettings()
 #: Changes when files of before can no longer be read.
-_FORMAT = "rl_sched.hybrid.agent/1"
+_FORM = "rl_sched.hybrid.agent/1"
 
 
 class RlAgent(Rule, Learned):
@@ -46,8 +46,13 @@ class RlAgent(Rule, Learned):
         """An agent that RLlib has just trained; takes a minute or two."""
         kwargs = {"preset": preset.name, "actions": ACTIONS}
 
+        said = -1
+
         def tell(steps: int, loss: float) -> None:
-            on_progress(f"rl_agent: {min(steps, settings.steps):,} of {settings.steps:,} steps, loss {loss:.4f}")
+            nonlocal said
+            if 10 * steps // settings.steps > said:
+                said = 10 * steps // settings.steps
+                on_progress(f"rl_agent: {steps:,} of {settings.steps:,} steps, loss {loss:.4f}")
 
         return cls(train_dqn(ENV_ID, kwargs, settings, seed, tell))
 
@@ -56,22 +61,14 @@ class RlAgent(Rule, Learned):
         return self._fractions[action_values(self._weights, observe(situations)).argmax(axis=1)]
 
     def save(self, path: Path) -> None:
-        """Writes the network into one ``.npz``."""
-        np.savez(path, format=np.array(_FORMAT), **self._weights)  # type: ignore[arg-type]
+        """See ``Learned``."""
+        files.write(path, _FORM, self._weights)
 
     @classmethod
     def load(cls, path: Path, preset: Preset) -> RlAgent:
-        """Reads what ``save`` wrote; nothing in the file is executed.
-
-        Raises:
-            CheckpointError: The file is missing or is not such a file.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if str(file["format"]) != _FORMAT or file["w1"].shape[1] != len(RELATIVE):
-                    raise ValueError(f"its format is {file['format']}")
-                return cls({name: file[name] for name in WEIGHTS})
-        except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(
-                f"{str(path)!r} must be an agent that this version has saved; {error}. Delete it and train again."
-            ) from error
+        """See ``Learned``."""
+        with files.opened(path, _FORM) as file:
+            weights = {name: file[name] for name in WEIGHTS}
+            if weights["w1"].shape[1:] != (len(RELATIVE),):
+                raise ValueError(f"its network is for {weights['w1'].shape[1:]} numbers, not {len(RELATIVE)}")
+        return cls(weights)

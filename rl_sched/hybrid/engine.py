@@ -12,7 +12,7 @@ from rl_sched.hybrid import kernels
 from rl_sched.hybrid.model import Machine
 from rl_sched.hybrid.state import COLUMNS, State, new_state
 from rl_sched.hybrid.strategy import Notice, Situations, Strategy
-from rl_sched.hybrid.tasks import Tasks, TaskStream
+from rl_sched.hybrid.tasks import Tasks, TaskSource
 
 #: Tasks that are drawn at a time.
 BLOCK = 256
@@ -38,7 +38,7 @@ class Engine:
         limit: Tasks in all; None = endless.
     """
 
-    def __init__(self, machine: Machine, stream: TaskStream, limit: int | None = None) -> None:
+    def __init__(self, machine: Machine, stream: TaskSource, limit: int | None = None) -> None:
         self.machine = machine
         self._stream = stream
         self._limit = limit

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rl_sched.errors import CheckpointError
+from rl_sched.hybrid import files
 from rl_sched.hybrid.engine import Engine
 from rl_sched.hybrid.features import columns, features
 from rl_sched.hybrid.forest import Forest, ForestSettings, Report, Scaler, ask, grow
@@ -19,7 +19,7 @@ from rl_sched.hybrid.strategy import Learned, Notice, Situations
 
 DEFAULTS = ForestSettings()
 #: Changes when files of before can no longer be read.
-_FORMAT = "rl_sched.hybrid.forest/1"
+_FORM = "rl_sched.hybrid.forest/1"
 
 
 class Rows(NamedTuple):
@@ -161,24 +161,17 @@ class HybridMl(Learned):
         return Notice(0, f"{text} on the latest {len(rows.best):,} tasks.")
 
     def save(self, path: Path) -> None:
-        """Writes trees, scaler and window into one ``.npz``."""
+        """See ``Learned``: trees, scaler and window."""
         window = {f"window_{name}": column for name, column in self._window._asdict().items()}
-        np.savez(path, format=np.array(_FORMAT), **self.forest.arrays(), **window)  # type: ignore[arg-type]
+        files.write(path, _FORM, {**self.forest.arrays(), **window})
 
     @classmethod
     def load(cls, path: Path, preset: Preset) -> HybridMl:
-        """Reads what ``save`` wrote; nothing in the file is executed.
-
-        Raises:
-            CheckpointError: The file is missing, or is not of this version and preset.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if str(file["format"]) != _FORMAT or len(file["mean"]) != len(preset.forest_features):
-                    raise ValueError(f"its format is {file['format']} with {len(file['mean'])} features")
-                window = Rows(*(file[f"window_{name}"] for name in Rows._fields))
-                return cls(preset, Forest.from_arrays(file), window)
-        except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(
-                f"{str(path)!r} must be a forest that this version has saved; {error}. Delete it and train again."
-            ) from error
+        """See ``Learned``."""
+        with files.opened(path, _FORM) as file:
+            forest = Forest.from_arrays(file)
+            window = Rows(*(file[f"window_{name}"] for name in Rows._fields))
+            width, wanted = len(forest.scaler.mean), len(preset.forest_features)
+            if width != wanted or window.x.shape[1:] != (width,):
+                raise ValueError(f"its forest is for {width} features, not {wanted}")
+        return cls(preset, forest, window)

@@ -9,6 +9,7 @@ from rl_sched.hybrid import PRESETS, STRATEGIES
 from rl_sched.hybrid.engine import Engine, Load
 from rl_sched.hybrid.records import TaskResult, Totals, task_results, totals
 from rl_sched.hybrid.strategy import Notice, Strategy
+from rl_sched.hybrid.tasks import SharedTasks, Tasks
 
 #: Strategies of a race that is not told which: those that the issue of a live view names.
 SIX = ("round_robin", "random", "greedy", "hybrid_ml", "rl_agent", "oracle")
@@ -47,7 +48,10 @@ class Race:
         if not isinstance(strategies, Mapping):
             strategies = {name: STRATEGIES.create(name) for name in strategies}
         self._strategies = dict(strategies)
-        self._engines = {name: Engine(self.preset.machine, self.preset.stream(seed), limit) for name in strategies}
+        stream, drawn = self.preset.stream(seed), list[Tasks]()
+        self._engines = {
+            name: Engine(self.preset.machine, SharedTasks(stream, drawn), limit) for name in self._strategies
+        }
 
     @property
     def names(self) -> list[str]:

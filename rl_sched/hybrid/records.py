@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -114,6 +114,11 @@ def write_tasks(path: Path, rows: Iterable[TaskResult]) -> None:
 def write_totals(path: Path, rows: Sequence[Totals]) -> None:
     """A CSV with a line per strategy."""
     _write(path, [f.name for f in fields(Totals)], (asdict(row).values() for row in rows))
+
+
+def write_speedups(path: Path, speedups: Mapping[str, float]) -> None:
+    """A CSV with a line per strategy."""
+    _write(path, ("strategy", "speedup"), speedups.items())
 
 
 def _write(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -7,6 +7,7 @@ that system's tasks, value for value, so that its published totals can be reprod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,13 @@ class TaskLaw:
                 raise ConfigError(f"The law of tasks has {name} out of range: {getattr(self, name)}.")
 
 
+class TaskSource(Protocol):
+    """Where a machine's tasks come from."""
+
+    def take(self, n: int) -> Tasks:
+        """The next ``n`` tasks."""
+
+
 class TaskStream:
     """An endless stream of tasks: the same seed gives the same tasks, however many are taken at a time.
 
@@ -134,3 +142,26 @@ class TaskStream:
         wanted = self.rng.randint(1, MAX_PARENTS + 1)
         before = np.arange(max(0, self._count - self.law.parent_window), self._count)
         return self.rng.choice(before, size=min(wanted, len(before)), replace=False)
+
+
+class SharedTasks:
+    """Reads a stream that others read too; every block of tasks is drawn once, by who needs it first.
+
+    All readers must take blocks of the same sizes, in the same order.
+
+    Args:
+        stream: Where new tasks come from.
+        drawn: The blocks so far, one list for all readers.
+    """
+
+    def __init__(self, stream: TaskStream, drawn: list[Tasks]) -> None:
+        self._stream = stream
+        self._drawn = drawn
+        self._taken = 0
+
+    def take(self, n: int) -> Tasks:
+        """The next ``n`` tasks."""
+        if self._taken == len(self._drawn):
+            self._drawn.append(self._stream.take(n))
+        self._taken += 1
+        return self._drawn[self._taken - 1]

@@ -19,5 +19,11 @@ FIGURES = Registry(
         "trace_arrivals": "rl_sched.plots.trace_arrivals:FIGURE",
         "trace_durations": "rl_sched.plots.trace_durations:FIGURE",
         "trace_gangs": "rl_sched.plots.trace_gangs:FIGURE",
+        "hybrid_latency_cdf": "rl_sched.plots.hybrid_latency:CDF",
+        "hybrid_latency_box": "rl_sched.plots.hybrid_latency:BOX",
+        "hybrid_cost": "rl_sched.plots.hybrid_bars:COST",
+        "hybrid_energy": "rl_sched.plots.hybrid_bars:ENERGY",
+        "hybrid_makespan": "rl_sched.plots.hybrid_bars:MAKESPAN",
+        "hybrid_speedup": "rl_sched.plots.hybrid_bars:SPEEDUP",
     },
 )

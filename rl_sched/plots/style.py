@@ -77,6 +77,15 @@ RULES: dict[str, tuple[str, Dashes]] = {
     "gavel_fifo": ("#4F5D75", DASH_DOT),
     "allox": ("#4F5D75", LONG),
 }
+#: Strategies that split tasks between CPU and GPU (``rl_sched.hybrid``); two more share their names with rules.
+SPLITTERS: dict[str, tuple[str, Dashes]] = {
+    "oracle": ("#000000", DASHED),
+    "hybrid_ml": ("#009E73", SOLID),
+    "rl_agent": ("#0072B2", SOLID),
+    "greedy": ("#E69F00", DASH_DOT),
+    "cpu_only": ("#56B4E9", DOTTED),
+    "gpu_only": ("#CC3377", LONG),
+}
 #: Learned policies with known settings: warm hues for one network, cool ones for the other; dashes by lookahead.
 LEARNED: dict[str, str] = {"learned": "#0072B2"}
 WARM = ("#E69F00", "#D55E00", "#CC3377", "#882255")
@@ -99,6 +108,8 @@ def look(policy: str) -> Look:
     """The colour and dashes of a policy: a function of its name alone (for arms, of their settings in any order)."""
     if policy in RULES:
         return Look(*RULES[policy])
+    if policy in SPLITTERS:
+        return Look(*SPLITTERS[policy])
     if policy in LEARNED:
         return Look(LEARNED[policy], SOLID)
     values = set(parse_factors(policy).values())
