@@ -46,6 +46,7 @@ def run_figures() -> dict[str, tuple[tuple, dict]]:
         "run_jct": (({"srtf": result, "fifo": result},), {}),
         "run_timeline": (({"srtf": (result, parts)},), {}),
         "run_gantt": ((result, watch.log()), {}),
+        "run_heatmap": ((result, watch.log()), {}),
     }
 
 
@@ -221,3 +222,13 @@ def test_the_timeline_adds_up() -> None:
     assert (line.running * width_s).sum() == pytest.approx(result.ran_s.sum())
     kept = FIGURES.load("run_jct").data({"srtf": result}).lines[0]
     assert kept.jct_s.tolist() == np.sort(result.jct_s).tolist() and kept.fraction[-1] == 1
+
+
+def test_heat_map_adds_up_to_the_busy_time() -> None:
+    ((result, log), _) = run_figures()["run_heatmap"]
+    data = FIGURES.load("run_heatmap").data(result, log)
+    assert data.rows == ["v100 0", "v100 1", "k80 2"] and data.busy_frac.shape == (3, len(data.edges_s) - 1)
+    busy_s = (data.busy_frac * np.diff(data.edges_s)).sum(axis=1) @ result.cluster.node_size
+    assert busy_s == pytest.approx(float(result.pool_busy_gpu_s.sum()), rel=1e-9)
+    down = (data.edges_s[1:] < 50.0) & (data.edges_s[:-1] > 30.0)  # node 0 is out of order then
+    assert (data.busy_frac[0, down] == 0).all()

@@ -40,7 +40,8 @@ class Sampler:
     def restart(self) -> None:
         """The lane begins anew."""
         self._told, self._slow_at_s = 0, -math.inf
-        self._at_s, self._busy = self._first_s, np.zeros(len(self._type_gpus))
+        self._at_s = self._first_s
+        self._busy: np.ndarray = np.zeros(len(self._type_gpus))
         self._open: dict[int, list[Any]] = {}
         self._slow: dict[str, Any] = {}
         self._complete = False  # the lane is over and everything has been told
@@ -157,7 +158,7 @@ class Sampler:
         first = max(self._told, len(log) - MAX_LOG)
         self._told = len(log)
         rows = (log.made(i) for i in range(first, len(log)))
-        return [[m.index, m.time_s, KINDS[m.kind], m.job, m.pool, m.waiting] for m in rows]
+        return [[m.number, m.time_s, KINDS[m.kind], m.job, m.pool, m.waiting] for m in rows]
 
 
 def _blocks(gpus: np.ndarray) -> list[int]:

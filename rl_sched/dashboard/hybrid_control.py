@@ -13,6 +13,8 @@ from rl_sched.dashboard.schemas import HybridStart
 from rl_sched.errors import RlSchedError
 
 IDLE, PREPARING, RUNNING, PAUSED, FINISHED = "idle", "preparing", "running", "paused", "finished"
+#: Level of notifications that only the hybrid view shows.
+RETRAINING = "retraining"
 #: What is kept of lists that grow.
 MAX_POINTS, MAX_NOTICES = 600, 40
 _LISTS = {"points": MAX_POINTS, "curve": MAX_POINTS, "notices": MAX_NOTICES}
@@ -53,8 +55,8 @@ class HybridControl:
                 self.state = FINISHED
             lists = {name: [*self._kept[name], *update[name]][-most:] for name, most in _LISTS.items()}
             self._kept = {**update, **lists}
-            for decided, name, text in update["notices"]:
-                self._notify(f"{name}, task {decided:,}: {text}", "info")
+            for decided, _, text in update["notices"]:
+                self._notify(f"Task {decided:,}: {text}", RETRAINING)
             self._tell(update)
         elif kind == "lost":
             self.state, self._about = IDLE, None

@@ -11,6 +11,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,7 +42,7 @@ class HybridWorker:
         self._outbox: queue.Queue[tuple[Any, ...]] = queue.Queue()
         self._race: Any = None
         self._running, self._rate, self._decided, self._owed = False, 0.0, 0, 0.0
-        self._commands = {
+        self._commands: dict[str, Callable[..., Any]] = {
             "start": self._start, "stop": self._stop, "pause": self._pause, "resume": self._resume,
             "rate": self._set_rate,
         }  # fmt: skip
@@ -114,7 +115,7 @@ class HybridWorker:
     def _update(self, steps: dict[str, Any]) -> dict[str, Any]:
         totals = {name: _finite(asdict(total)) for name, total in self._race.totals().items()}
         latest = {name: step.results[-1] for name, step in steps.items() if step.results}
-        some = next((step.results for step in steps.values() if step.results), [])
+        some: list[Any] = next((step.results for step in steps.values() if step.results), [])
         task = some[-1] if some else None
         loads = self._race.load()
         return {

@@ -26,7 +26,7 @@ KINDS = ("wait", "start", "preempt")
 class Made(NamedTuple):
     """A recorded decision."""
 
-    index: int  # 0, 1, 2, ... of the lane
+    number: int  # 0, 1, 2, ... of the lane
     time_s: float
     kind: int
     job: int  # -1 = none

@@ -33,7 +33,8 @@ def _rows(result: RunResult) -> tuple[np.ndarray, list[str]]:
     """(M,) row of every node, and the rows' names."""
     cluster = result.cluster
     per_row = -(-cluster.num_nodes // MAX_ROWS)
-    row, names = np.zeros(cluster.num_nodes, np.int64), []
+    row = np.zeros(cluster.num_nodes, np.int64)
+    names: list[str] = []
     for pool in range(cluster.num_pools):
         nodes = np.flatnonzero(cluster.node_pool == pool)
         for k in range(0, len(nodes), per_row):

@@ -57,5 +57,5 @@ export function draw() {
   if (h.task) fill(parts.latest, el("p", {}, `Task ${whole(h.task.id)}: size ${whole(h.task.size)}, intensity ${number(h.task.intensity, 2)}, ${number(h.task.memory, 0)} MB.`),
     table(["strategy", "to the GPU", "best in its situation", "latency", "energy", "devices at work"], looks.filter((s) => h.latest_results[s.name]).map((s) => { const r = h.latest_results[s.name], u = h.utilization[s.name]; return [name(s), percent(r.gpu_fraction), percent(r.best_fraction), `${number(r.time, 3)} s`, `${number(r.energy, 1)} J`, u ? percent(u.average_utilization) : null]; })));
   const notices = h.notices.slice(-12).reverse();
-  fill(parts.notices, ...(notices.length ? notices.map(([at, who, text]) => el("li", {}, `task ${whole(at)}, ${who}: ${text}`)) : [el("li", {}, "None yet: hybrid_ml is trained again every 50 tasks.")]));
+  fill(parts.notices, ...(notices.length ? notices.map(([at, , text]) => el("li", {}, `Task ${whole(at)}: ${text}`)) : [el("li", {}, "None yet: hybrid_ml is trained again every 50 tasks.")]));
 }

@@ -31,7 +31,10 @@ function lane(known, told) {
 }
 
 export function take(message) {
-  if (message.type === "notification") { note(message.message, message.level); return; }
+  if (message.type === "notification") {
+    if (message.level !== "retraining" || location.hash.startsWith("#hybrid")) note(message.message, message.level);
+    return;
+  }
   if (message.type !== "simulation_update") return;
   store.updates += 1;
   if (message.hybrid !== undefined) store.hybrid = message.whole || !message.hybrid || message.hybrid.whole ? message.hybrid : mergeHybrid(store.hybrid, message.hybrid);

@@ -70,7 +70,9 @@ export async function ask(path, options = {}) {
 
 export function note(text, level = "info") {
   const box = el("div", { class: level === "error" ? "bad" : "" }, text);
-  document.getElementById("notes").append(box);
+  const notes = document.getElementById("notes");
+  notes.append(box);
+  while (notes.childElementCount > 3) notes.firstElementChild.remove();
   setTimeout(() => box.remove(), level === "error" ? 12000 : 6000);
 }
 
