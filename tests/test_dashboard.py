@@ -24,6 +24,7 @@ from rl_sched.evaluation.metrics import run_metrics, utilisation_frac
 from rl_sched.evaluation.outcome import first_difference
 from rl_sched.evaluation.replay import replay
 from rl_sched.policies import POLICIES
+from rl_sched.sim.record import RUNNING as RUNNING_JOB
 from rl_sched.sim.result import RunResult
 from rl_sched.sim.simulator import simulate
 
@@ -87,6 +88,18 @@ def test_bars_are_the_segments_of_the_event_log() -> None:
         ends = np.sort([bar[3] for bar in own.values()])
         closing = log.events.rows[np.isin(log.events.rows["kind"], (2, 3, 4))]
         assert np.array_equal(ends, np.sort(closing["time_s"]))
+
+
+def test_no_bar_stays_open_after_its_job_has_ended() -> None:
+    race = Race(setup("fifo_backfill", jobs=1500), 0.0)
+    bars: dict[tuple[int, float], list] = {}
+    for decisions in (30, 1000, 1000, 1000):  # more bars at a time than an update tells
+        race.step(decisions)
+        (lane,) = race.update()["lanes"]
+        bars.update({(bar[0], bar[2]): bar for bar in lane["bars"]})
+        running = set(np.flatnonzero(race.lanes[0].state.views.jobs["state"][0] == RUNNING_JOB).tolist())
+        assert {job for (job, _), bar in bars.items() if bar[3] is None} <= running
+    assert race.state == FINISHED
 
 
 def test_recorded_decisions_lead_to_the_same_run_and_log(race: Race) -> None:

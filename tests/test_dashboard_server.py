@@ -246,7 +246,7 @@ PARAMETERS: dict[str, list[str]] = {
     "lane": ["rule:min_min", "rule:x", "", "a/b", "x" * 200],
     "index": ["0", "999999999", "-1", "x", "1e9"],
     "limit": ["1", "1000", "0", "1001", "x"],
-    "id": ["trace:synthetic", "nobody", "", "../x", "x" * 200],
+    "id": ["trace:synthetic", "mine", "nobody", "", "../x", "x" * 200],
     "fresh": ["false", "maybe"],
     "command": ["pause", "stop", "explode"],
 }
@@ -274,7 +274,19 @@ def _calls(api: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
                     yield method.upper(), path, one, body
 
 
-def test_every_route_answers_as_its_document_says(server: Served) -> None:
+def _prepare(server: Served, path: str) -> None:
+    """A state in which a command makes sense."""
+    if server.get("/api/status")["state"] != "paused":
+        server.post("/api/stop")
+        server.post("/api/start", {**RACE, "paused": True})
+        server.post("/api/step", {"decisions": 1})
+    if path == "/api/pause":
+        server.post("/api/speed", {"speed": 0.001})  # still running when the command comes
+        server.post("/api/resume")
+
+
+def test_every_route_answers_as_its_document_says(server: Served, data: Path) -> None:
+    (data / "sweeps" / "mine" / "cells").mkdir(parents=True, exist_ok=True)
     api = server.get("/openapi.json")
     listed = {"/health", "/api/status", "/api/full_history", "/api/history/comparative", "/api/history"}
     listed |= {f"/api/{name}" for name in ("start", "stop", "pause", "resume")}
@@ -283,12 +295,7 @@ def test_every_route_answers_as_its_document_says(server: Served) -> None:
     for method, path, asked, body in _calls(api):
         if path == "/api/hybrid/start" and body in ({}, {"rate": 1}):
             continue  # would train strategies for minutes
-        if server.get("/api/status")["state"] == "idle":
-            server.post("/api/start", {**RACE, "paused": True})
-        if path == "/api/pause":
-            server.post("/api/resume")
-        if path == "/api/report":
-            server.post("/api/pause")
+        _prepare(server, path)
         status, answer, heads = server.ask(method, asked, body)
         about = api["paths"][path][method.lower()]
         assert str(status) in about["responses"], f"{method} {asked} {body!r}: {status} {answer}"

@@ -18,7 +18,7 @@ from rl_sched.sim.result import RunResult
 
 #: The first GPUs of a cluster are drawn; more rows cannot be told apart on a screen.
 MAX_GANTT_GPUS = 128
-#: Decisions and bars that one update tells; of more, the newest. The report page shows them all.
+#: Decisions and new bars that one update tells; of more, the newest. The report page shows them all.
 MAX_LOG, MAX_BARS = 40, 400
 #: Time between two looks at what takes longer to compute, s.
 SLOW_S = 1.0
@@ -43,6 +43,7 @@ class Sampler:
         self._at_s = self._first_s
         self._busy: np.ndarray = np.zeros(len(self._type_gpus))
         self._open: dict[int, list[Any]] = {}
+        self._drawn: set[int] = set()
         self._slow: dict[str, Any] = {}
         self._complete = False  # the lane is over and everything has been told
 
@@ -122,13 +123,15 @@ class Sampler:
         """New and changed bars ``[job, pool, start, end or null, first GPU, GPUs, first GPU, ...]``."""
         lane, log, state = self._lane, self._lane.log, self._lane.state
         plain, life = lane.rules.plain, state.views.life[0]
-        out: list[list[Any]] = []
+        ended: list[list[Any]] = []  # of those that the page draws as open: none may be left out
+        fresh: list[list[Any]] = []
 
         def close(job: int, end_s: float) -> None:
             bar = self._open.pop(job, None)
             if bar is not None:
                 bar[3] = end_s
-                out.append(bar)
+                (ended if job in self._drawn else fresh).append(bar)
+                self._drawn.discard(job)
 
         for i in range(self._told, len(log)):
             job = log.job[i]
@@ -149,8 +152,10 @@ class Sampler:
             elif now != RUNNING:
                 close(job, float(life["since_s"][job]) if not plain else now_s)
             elif new:
-                out.append(bar)
-        return [bar for bar in out[-MAX_BARS:] if len(bar) > 4]
+                fresh.append(bar)
+        fresh = [bar for bar in fresh if len(bar) > 4][-MAX_BARS:]
+        self._drawn.update(bar[0] for bar in fresh if bar[3] is None)
+        return ended + fresh
 
     def _new_log(self) -> list[list[Any]]:
         """New decisions ``[index, time, kind, job, pool, waiting]``, and from now on they are known."""
