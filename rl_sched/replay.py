@@ -35,15 +35,18 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = _Parser(
         prog="python -m rl_sched.replay", description=__doc__.split("\n\n")[1], allow_abbrev=False,
-        usage="%(prog)s LOG [--json]\n       %(prog)s diff A B [--json]",
+        usage="%(prog)s LOG [--json] [--report FILE.html]\n       %(prog)s diff A B [--json]",
     )  # fmt: skip
     parser.add_argument("words", nargs="*", metavar="LOG | diff A B", help="event logs")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="of LOG, one page with all figures and tables")
     args = parser.parse_args(argv)
     args.diff = args.words[:1] == [_DIFF]
     args.logs = [Path(word) for word in args.words[args.diff :]]
     if len(args.logs) != (2 if args.diff else 1):
         raise ConfigError(f"replay needs LOG, or diff A B; got {' '.join(args.words) or 'nothing'!r}.")
+    if args.diff and args.report is not None:
+        raise ConfigError("--report is about one LOG; replay diff has none. Leave it out.")
     return args
 
 
@@ -53,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rl_sched.evaluation.logfile import read_log
 
     logs = [read_log(path) for path in args.logs]
+    if args.report is not None:
+        from rl_sched.dashboard.report_page import write_report_page
+
+        write_report_page(args.report, logs, f"{logs[0].policy}, {args.logs[0].name}")
     return _diff(*logs, as_json=args.json) if args.diff else _replay(logs[0], as_json=args.json)
 
 

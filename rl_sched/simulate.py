@@ -57,6 +57,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--jobs-out", type=Path, metavar="CSV", help="one row a job; with several policies one file for each")
     add("--log", type=Path, metavar="FILE.parquet", help="the event log, for rl_sched.replay; one for each policy")
     add("--plot", type=Path, metavar="DIR", help="draw completion times, the cluster over time, and Gantt charts")
+    add("--report", type=Path, metavar="FILE.html", help="one page with all figures and tables, for a browser")
     add("--latency", action="store_true", help="measure how long decisions take; every one is made in Python")
     add("--json", action="store_true", help="print one JSON object and nothing else")
     add("--progress", action="store_true", help="show jobs done, simulated time and time left on stderr")
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.trace is not None and path.resolve() == Path(args.trace).resolve():
             raise ConfigError(f"{path} holds the trace and cannot be written to. Choose another path.")
         check_writable(path)
+    if args.report is not None:
+        check_writable(args.report)
     runs: list[SoloRun] = []
     written: dict[str, list[str]] = {}
     shown = _Shown(args.progress)
@@ -88,12 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         with shown.catching():
             for name, policy in policies.items():
                 shown.begin(name, len(task.workload))
-                record = args.log is not None or args.plot is not None
+                record = any(to is not None for to in (args.log, args.plot, args.report))
                 run = play(name, policy, task, record=record, latency=args.latency, progress=shown)
                 shown.end()
                 written[name] = _write(run, outputs[name], task, clock_s)
                 runs.append(run)
             figures = [] if args.plot is None else _draw(args.plot, runs, notes)
+            if args.report is not None:
+                figures.append(_report(args.report, runs, f"{args.format} on {task.cluster.describe()}"))
     except KeyboardInterrupt:
         _print(args, task, runs, written, [], notes, shown.where() if len(runs) < len(policies) else "at the figures")
         return EXIT_INTERRUPTED
@@ -163,6 +168,13 @@ def _draw(folder: Path, runs: Sequence[SoloRun], notes: list[str]) -> list[str]:
         else:
             figures[f"run_gantt_{name}"] = FIGURES.load("run_gantt")(result, events, title=f"Jobs on GPUs: {name}")
     return [str(style.save(figure, folder / f"{name}.png")) for name, figure in figures.items()]
+
+
+def _report(path: Path, runs: Sequence[SoloRun], title: str) -> str:
+    """Writes the page about all runs, whose logs are kept."""
+    from rl_sched.dashboard.report_page import write_report_page
+
+    return str(write_report_page(path, [run.log for run in runs if run.log is not None], title))
 
 
 def _print(

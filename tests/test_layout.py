@@ -28,9 +28,9 @@ LAYERS = (
     ("evaluation", "tracking"),
     ("sweeps",),
     ("plots",),
+    ("verbs",),  # what all verbs share
     ("hybrid", "dashboard"),
     ("testing",),
-    ("verbs",),  # what all verbs share
 )
 ORDER = [unit for layer in LAYERS for unit in layer]
 
@@ -48,11 +48,12 @@ HOMES = {
     "plotly": {"plots"},
     "fastapi": {"dashboard"},
     "uvicorn": {"dashboard"},
+    "pydantic": {"dashboard"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},
 }
 #: Never loaded by importing a package of the project.
-HEAVY = ("numba", "torch", "ray", "mlflow", "optuna", "matplotlib", "gymnasium", "sklearn")
+HEAVY = ("numba", "torch", "ray", "mlflow", "optuna", "matplotlib", "gymnasium", "sklearn", "fastapi")
 MAX_IMPORT_S = 0.5
 
 FILES = sorted(PACKAGE.rglob("*.py"))

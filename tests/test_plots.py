@@ -50,6 +50,7 @@ def run_figures() -> dict[str, tuple[tuple, dict]]:
         "run_jct": (({"srtf": result, "fifo": result},), {}),
         "run_timeline": (({"srtf": (result, parts)},), {}),
         "run_gantt": ((result, watch.log()), {}),
+        "run_heatmap": ((result, watch.log()), {}),
     }
 
 
@@ -317,3 +318,13 @@ def test_val_against_report_and_parallel_coordinates_leave_nothing_out_silently(
     assert found.axes[-1].at[best] == 0.0 and {text for _, text in found.axes[2].ticks} == {"relu", "gelu"}
     lr = np.log(table["ppo.lr"])
     np.testing.assert_allclose(found.axes[0].at, (lr - lr.min()) / (lr.max() - lr.min()))
+
+
+def test_heat_map_adds_up_to_the_busy_time() -> None:
+    ((result, log), _) = run_figures()["run_heatmap"]
+    data = FIGURES.load("run_heatmap").data(result, log)
+    assert data.rows == ["v100 0", "v100 1", "k80 2"] and data.busy_frac.shape == (3, len(data.edges_s) - 1)
+    busy_s = (data.busy_frac * np.diff(data.edges_s)).sum(axis=1) @ result.cluster.node_size
+    assert busy_s == pytest.approx(float(result.pool_busy_gpu_s.sum()), rel=1e-9)
+    down = (data.edges_s[1:] < 50.0) & (data.edges_s[:-1] > 30.0)  # node 0 is out of order then
+    assert (data.busy_frac[0, down] == 0).all()

@@ -114,6 +114,13 @@ class JoinedVectorEnv:
         rewards, done, was_reset = (np.concatenate([step[k] for step in steps]) for k in (1, 2, 3))
         return self._obs, rewards, done, was_reset
 
+    @property
+    def observation(self) -> Obs:
+        """What the parts show now, joined: for parts that were stepped by themselves."""
+        for part in self._parts:
+            part.observe(part.env.observation, self._obs)
+        return self._obs
+
     def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
         """See ``SchedulingVectorEnv``."""
         for part in self._parts:

@@ -26,6 +26,7 @@ FIGURES = Registry(
         "run_timeline": "rl_sched.plots.run_timeline:FIGURE",
         "run_gantt": "rl_sched.plots.run_gantt:FIGURE",
         "scaling": "rl_sched.plots.scaling:FIGURE",
+        "run_heatmap": "rl_sched.plots.run_heatmap:FIGURE",
         "trace_arrivals": "rl_sched.plots.trace_arrivals:FIGURE",
         "trace_durations": "rl_sched.plots.trace_durations:FIGURE",
         "trace_gangs": "rl_sched.plots.trace_gangs:FIGURE",

@@ -59,10 +59,10 @@ def collect(store: Store, checkpoints: Path = CHECKPOINTS) -> Catalogue:
         {"model": v.uri, "name": v.name, "version": v.version, "aliases": list(v.aliases), **_known(v.tags)}
         for v in versions
     ]
-    return Catalogue(list(POLICIES), scenarios, models, list(_checkpoints(store, checkpoints)), notes)
+    return Catalogue(list(POLICIES), scenarios, models, list(checkpoints_of(store, checkpoints)), notes)
 
 
-def _checkpoints(store: Store, folder: Path) -> Iterator[dict[str, Any]]:
+def checkpoints_of(store: Store, folder: Path) -> Iterator[dict[str, Any]]:
     """The checkpoints of training runs and sweeps, newest first; what cannot be read is not one."""
     runs = [*folder.glob("*"), *store.sweeps.glob("*/cells/*/train")]
     here = Path.cwd()

@@ -1,0 +1,213 @@
+"""The dashboard under load: ``python -m benchmarks.dashboard [--json] [--quick]``.
+
+- Updates a second that the page draws while 4 policies play 10,000 jobs as fast as they can, and the simulation's speed
+  beside the same lanes played headless: in CPU time of its process (what the updates cost) and in wall-clock time (what
+  the server and the browser take away where cores are few).
+- Delay of messages to WebSocket clients, from the server's clock to the client's, while one of them reads nothing.
+- First paint and weight of the page over loopback, and whether any request leaves the machine.
+
+The browser's figures need Chromium and are left out, with a word, where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from websockets.asyncio.client import connect
+
+from benchmarks.report import emit
+from rl_sched.testing.browser import Browser, browsing, chromium
+from rl_sched.testing.dashboard_server import Served, served
+
+POLICIES = ("fifo_backfill", "sjf_backfill", "min_min", "priority")
+
+
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    jobs: int = 10_000
+    clients: int = 100
+    seconds: float = 60.0
+
+
+QUICK = Sizes(jobs=400, clients=8, seconds=2.0)
+
+
+def race(sizes: Sizes, **more: Any) -> dict[str, Any]:
+    """The body that starts the race of all figures."""
+    policies = [f"rule:{name}" for name in POLICIES]
+    return {"workload": "trace:synthetic", "jobs": sizes.jobs, "load": 0.9, "policies": policies, "speed": 0, **more}
+
+
+def _headless(jobs: int, pipe: Any) -> None:
+    from rl_sched.dashboard.choices import Entrant, Setup
+    from rl_sched.dashboard.race import Race
+
+    entrants = tuple(Entrant(f"rule:{name}", name) for name in POLICIES)
+    one = Race(Setup("trace:synthetic", entrants, jobs=jobs, load=0.9), 0.0)
+    for lane in one.lanes:  # the first decisions compile, or load what was compiled
+        lane.decide()
+    one.reset()
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    one.resume()
+    while one.state == "running":
+        one.move(time.monotonic() + 60.0)
+    pipe.send((time.process_time() - cpu_s, time.perf_counter() - wall_s))
+
+
+def headless(sizes: Sizes) -> tuple[float, float]:
+    """CPU and wall-clock seconds of the same lanes without anybody looking, in a process of their own."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_headless, args=(sizes.jobs, theirs))
+    child.start()
+    out = ours.recv()
+    child.join()
+    return out
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has taken (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100.0
+
+
+def simulation_of(server: Served) -> int:
+    """The process of the simulation: the first that the server has spawned."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    spawned = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return int(min(spawned, key=int))
+
+
+def shown(server: Served, sizes: Sizes, page: Browser | None) -> dict[str, float]:
+    """The race with a page looking at it: CPU and wall-clock seconds, updates a second of the page (0 without one)."""
+    server.post("/api/start", race(sizes, paused=True))
+    server.post("/api/step", {"decisions": 1})
+    server.post("/api/reset")
+    pid = simulation_of(server)
+    before, wall_s = cpu_s(pid), time.perf_counter()
+    if page is not None:
+        page.js("rlSched.updates = 0, window.t0 = performance.now(), window.rate = 0, undefined")
+    server.post("/api/resume")
+    server.until_state("finished")
+    took_s, cpu = time.perf_counter() - wall_s, cpu_s(pid) - before
+    updates = page.js("rlSched.updates / ((performance.now() - window.t0) / 1000)") if page is not None else 0.0
+    server.post("/api/stop")
+    return {"cpu_s": cpu, "wall_s": took_s, "updates_per_s": float(updates)}
+
+
+async def _listen(url: str, until: float, delays: list[float]) -> None:
+    async with connect(url, max_size=None, compression=None) as ws:
+        first = True
+        while (left := until - time.time()) > 0:
+            try:
+                text = await asyncio.wait_for(ws.recv(), left)
+            except TimeoutError:
+                return
+            found = re.search(rb'"sent_s":([0-9.]+)', text if isinstance(text, bytes) else text[:400].encode())
+            if found and not first:
+                delays.append(time.time() - float(found[1]))
+            first = False
+
+
+async def _deaf(url: str, until: float) -> None:
+    """Connects and reads nothing."""
+    host, port = re.findall(r"//([\d.]+):(\d+)", url)[0]
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.write(
+        f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await asyncio.sleep(max(until - time.time(), 0.0))
+    writer.transport.abort()
+
+
+async def _crowd(url: str, sizes: Sizes) -> list[float]:
+    until = time.time() + sizes.seconds + 1.0
+    delays: list[float] = []
+    listening = [_listen(url, until, delays) for _ in range(sizes.clients - 1)]
+    await asyncio.gather(_deaf(url, until), *listening)
+    return delays
+
+
+def crowd(server: Served, sizes: Sizes) -> np.ndarray:
+    """Delays in ms of all messages to all clients that read, while the race runs over and over."""
+    server.post("/api/start", race(sizes, speed=60.0))
+    delays = np.array(asyncio.run(_crowd(server.socket, sizes))) * 1e3
+    server.post("/api/stop")
+    return delays
+
+
+def first_paint(server: Served, page: Browser) -> tuple[float, float, int]:
+    """Milliseconds to the first contentful paint, kilobytes of the page, and requests to other machines."""
+    page.requests.clear()
+    page.open(server.address)
+    page.until("window.rlSched && rlSched.connected")
+    paint = page.until("(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
+    size = page.js(
+        "[...performance.getEntriesByType('resource'), ...performance.getEntriesByType('navigation')]"
+        ".reduce((sum, entry) => sum + entry.transferSize, 0)"
+    )
+    page.until("document.querySelectorAll('.pick input').length > 0")
+    away = [url for url in page.requests if not re.match(r"(https?|ws)://127\.0\.0\.1:|data:|about:", url)]
+    return float(paint), size / 1024, len(away)
+
+
+def figure(name: str, unit: str, ours: float | None, asked: float | None, what: str) -> dict[str, Any]:
+    """A figure beside what is asked for."""
+    ratio = None if ours is None or not asked else ours / asked
+    return {"name": name, "unit": unit, "ours": ours, "peer": asked, "peer_name": what, "ratio": ratio}
+
+
+def measure(sizes: Sizes) -> list[dict[str, Any]]:
+    """All figures."""
+    rows = []
+    alone_cpu_s, alone_wall_s = headless(sizes)
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as server:
+        server.get("/api/catalogue")
+        if chromium() is None:
+            seen = shown(server, sizes, None)
+            rows.append(figure("page: skipped, no Chromium here", "updates/s", None, 20.0, "asked, at least"))
+        else:
+            with browsing() as page:
+                page.size(1280, 900)
+                paint_ms, weight_kb, away = first_paint(server, page)
+                seen = shown(server, sizes, page)
+            rows.append(figure("page draws", "updates/s", seen["updates_per_s"], 20.0, "asked, at least"))
+            rows.append(figure("first paint on loopback", "ms", paint_ms, 1000.0, "asked, at most"))
+            rows.append(figure("weight of the page", "KiB", weight_kb, 5120.0, "asked, at most"))
+            rows.append(figure("requests that leave the machine", "requests", float(away), None, "asked: 0"))
+        jobs = len(POLICIES) * sizes.jobs
+        cpu, wall = seen["cpu_s"] / alone_cpu_s, seen["wall_s"] / alone_wall_s
+        rows.append(figure("simulation, CPU time against headless", "ratio", cpu, 1.1, "asked, at most"))
+        rows.append(figure("simulation, wall-clock time against headless", "ratio", wall, 1.1, "asked, at most"))
+        rows.append(figure("simulation while shown", "jobs/s", jobs / seen["wall_s"], jobs / alone_wall_s, "headless"))
+        delays = crowd(server, sizes)
+        title = f"delay of a message, {sizes.clients} clients, one deaf, {sizes.seconds:g} s"
+        for q in (50, 99):
+            rows.append(figure(f"{title}, p{q}", "ms", float(np.percentile(delays, q)), 250.0, "asked, at most (p99)"))
+        rate = len(delays) / (sizes.clients - 1) / sizes.seconds
+        rows.append(figure("messages to each client meanwhile", "messages/s", rate, None, "-"))
+    return rows
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--quick", action="store_true", help="a small race: shows that it runs, measures nothing")
+    arguments = parser.parse_args()
+    emit(measure(QUICK if arguments.quick else Sizes()), arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What runs in the reader's process; the libraries behind it are loaded there and not in the web server."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from rl_sched.dashboard.catalogue import Catalogue, Places, collect, describe_workload
+from rl_sched.dashboard.choices import Setup
+
+
+def begin() -> None:
+    """Once per process: Ctrl-C in the terminal is the server's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def read_catalogue(places: Places) -> Catalogue:
+    """See ``catalogue.collect``."""
+    return collect(places)
+
+
+def read_workload(name: str) -> dict[str, Any]:
+    """See ``catalogue.describe_workload``."""
+    return describe_workload(name)
+
+
+def list_sweeps(places: Places) -> list[dict[str, Any]]:
+    """See ``sweeps.list_sweeps``."""
+    from rl_sched.dashboard import sweeps
+
+    return sweeps.list_sweeps(places)
+
+
+def read_sweep(places: Places, name: str) -> dict[str, Any]:
+    """See ``sweeps.read_sweep``."""
+    from rl_sched.dashboard import sweeps
+
+    return sweeps.read_sweep(places, name)
+
+
+def list_models(places: Places) -> dict[str, Any]:
+    """See ``sweeps.list_models``."""
+    from rl_sched.dashboard import sweeps
+
+    return sweeps.list_models(places)
+
+
+def write_report(setup: Setup, record: Any, title: str) -> str:
+    """The report page of a race; see ``race_logs.logs_of`` and ``report_page.report_html``."""
+    from rl_sched.dashboard.race_logs import logs_of
+    from rl_sched.dashboard.report_page import report_html
+
+    return report_html(logs_of(setup, record), title)
