@@ -21,6 +21,8 @@ from rl_sched.tracking.store import DATA_VARIABLE
 _PROBE = Path(__file__).with_name("probe.py")
 #: A machine that does not answer by then is away.
 CONNECT_S = 10
+#: As Ray does: a machine that was installed anew has a new host key.
+TRUST = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 ANSWER_S = 60
 
 
@@ -45,8 +47,7 @@ class Cluster:
     def ssh(self) -> list[str]:
         """The words before ``USER@ADDRESS``; nothing is asked."""
         key = ["-i", os.path.expanduser(self.key)] if self.key else []
-        options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "StrictHostKeyChecking=accept-new"]
-        return ["ssh", *key, *options]
+        return ["ssh", *key, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", *TRUST]
 
     def command(self, address: str, what: str) -> str:
         """A command line that runs something on a machine, to be typed."""
