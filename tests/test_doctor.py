@@ -117,7 +117,6 @@ def machines(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (home / ".bashrc").write_text(
             f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={repository} RL_SCHED_DATA={tmp_path}/shared\n"
         )
-        (home / ".bash_profile").write_text(". ~/.bashrc\n")
     programs = tmp_path / "bin"
     programs.mkdir()
     ssh = programs / "ssh"

@@ -114,9 +114,9 @@ def ask_all(cluster: Cluster, token: str) -> dict[str, Answer]:
 
 
 def ask(cluster: Cluster, node: str, arguments: Sequence[str]) -> Answer:
-    """Runs the probe on a machine, in the login shell that Ray's commands will have."""
+    """Runs the probe on a machine, in the shell that Ray's commands will have: they source ``.bashrc`` themselves."""
     probe = " ".join(shlex.quote(word) for word in (node, cluster.data, *arguments))
-    inside = f"if command -v python >/dev/null; then python - {probe}; else python3 - {probe}; fi"
+    inside = f"source ~/.bashrc; if command -v python >/dev/null; then python - {probe}; else python3 - {probe}; fi"
     words = [*cluster.ssh, f"{cluster.user}@{node}", f"bash --login -i -c {shlex.quote(inside)}"]
     begin_s = time.time()
     try:
