@@ -104,18 +104,21 @@ def _write(folder: Path, number: int, uri: str, num_reports: int, num_scalars: i
     """One writer: its trial writes while its sink replays."""
     spool = JsonlSpool(folder / f"writer{number}" / "spool.jsonl")
     run = spool.start_run(f"writer{number}", name=f"writer {number}", kind="trial")
-    background = BackgroundSync(
-        lambda: MlflowSink(Store(folder / "unused"), "writers", uri).sync([spool.path]), interval_s=1.0
-    )
+    sink = MlflowSink(Store(folder / "unused"), "writers", uri)
+    background = BackgroundSync(lambda: sink.sync([spool.path]), interval_s=1.0)
     background.start()
     for step in range(num_reports):
         spool.log_metrics(run, {f"train/m{i}": float(i + step) for i in range(num_scalars)}, step)
         time.sleep(0.1)
     spool.end_run(run, "FINISHED")
     spool.close()
-    if not background.close(timeout_s=600.0):
-        # As the next command of a user would.
-        MlflowSink(Store(folder / "unused"), "writers", uri).sync([spool.path])
+    done = background.close(timeout_s=600.0)
+    while not done:
+        # A server that answers too late is asked again, as by the next command of a user.
+        try:
+            done = sink.sync([spool.path]) >= 0
+        except Exception:
+            time.sleep(1.0)
     return spool.path
 
 

@@ -50,6 +50,40 @@ def test_port_in_use_is_one_sentence(repository: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_in_the_background_it_serves_other_machines_and_the_page_may_ask_it(repository: Path, tmp_path: Path) -> None:
+    data, port = tmp_path / "data", _free_port()
+    # An address of this machine for which MLflow's exceptions for localhost do not hold.
+    command = [*_command(data, port), "--host", "127.0.0.2", "--background"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=280)
+    address = f"http://127.0.0.2:{port}"
+    try:
+        assert (done.returncode, done.stdout) == (0, f"MLflow: {address}/#/experiments\n"), done.stderr
+        again = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=280)
+        assert (again.returncode, again.stdout) == (0, done.stdout), "one that serves already is named"
+        search = f"{address}/ajax-api/2.0/mlflow/experiments/search"
+        headers = {"Content-Type": "application/json", "Origin": address}
+        with urllib.request.urlopen(urllib.request.Request(search, b'{"max_results": 1}', headers), timeout=10) as page:
+            assert page.status == 200
+    finally:
+        pids = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _is_ours(p, data)]
+        for pid in pids:
+            os.kill(pid, signal.SIGINT)
+    assert len(pids) == 1
+    deadline = time.monotonic() + 30
+    while (data / "mlflow_ui.json").exists():
+        assert time.monotonic() < deadline, "it takes its announcement back"
+        time.sleep(0.1)
+
+
+def _is_ours(process: Path, data: Path) -> bool:
+    try:
+        words = (process / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"rl_sched.mlflow_ui" in words and str(data).encode() in words
+
+
+@pytest.mark.slow
 def test_link_opens_on_trials_of_which_mlflow_knew_nothing(repository: Path, tmp_path: Path) -> None:
     ledger = Ledger(Store(tmp_path / "data").sweeps / "toy")
     parent = JsonlSpool(ledger.root / "sweep.jsonl")

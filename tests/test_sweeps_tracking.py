@@ -206,6 +206,27 @@ def test_a_server_that_is_away_is_asked_once_and_not_once_a_spool(tmp_path: Path
     assert away.calls == 2  # the first spool, and the question whether it was that spool's own fault
 
 
+def test_a_run_that_a_late_answer_made_twice_is_there_once(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl_sched.tracking.mlflow_sink.SLOW_S", -1.0)  # every answer is late
+    spool = JsonlSpool(tmp_path / "spool.jsonl")
+    spool.start_run("twice", name="twice", kind="trial")
+    spool.end_run("twice", "FINISHED")
+    sink = MlflowSink(store, "toy")
+    sink._connect()
+    create = sink._client.create_run
+
+    def repeated(*args: Any, **kwargs: Any) -> Any:
+        create(*args, **kwargs)  # done, but its answer came too late for the client, which asks again
+        return create(*args, **kwargs)
+
+    monkeypatch.setattr(sink._client, "create_run", repeated)
+    sink.sync([spool.path])
+    (run,) = sink._client.search_runs([sink.experiment_id])
+    assert run.info.status == "FINISHED" and run.info.run_id == sink.run_id("twice")
+
+
 def test_environment_and_git_state_say_where_a_result_comes_from(tmp_path: Path) -> None:
     begin_s = time.monotonic()
     facts = environment()

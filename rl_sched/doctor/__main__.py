@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(text_table(["machine", "ssh", *CHECKS], summary(cluster, findings)))
         local = [finding for finding in findings if not finding.ok]
     for finding in local:
-        print(f"\n{finding.node}, {finding.check}: {finding.fault}.\n  mend: {finding.mend}")
+        print(f"\n{finding.node}, {finding.check}: {finding.fault.rstrip('.')}.\n  mend: {finding.mend}")
     if not local:
         print(f"\nAll {len(cluster.nodes)} machines are ready.")
     return EXIT_FAULT if local else 0

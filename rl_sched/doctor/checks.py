@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
-from rl_sched.doctor.nodes import Answer, Cluster
+from rl_sched.doctor.nodes import TRUST, Answer, Cluster
 from rl_sched.provenance import package_hash
 from rl_sched.tracking.store import DATA_VARIABLE
 
@@ -145,9 +145,9 @@ def _code(cluster: Cluster, alive: Answers) -> Iterator[tuple[str, str, str]]:
             if its == package_hash()
             else f"its package is {its} ({answer.facts['package']}); here it is {package_hash()}"
         )
-        key = f" -i {cluster.key}" if cluster.key else ""
+        ssh = " ".join(["ssh", *(["-i", cluster.key] if cluster.key else []), *TRUST])
         there = cluster.package.removeprefix("~/")
-        copy = f"rsync -a --delete --exclude __pycache__ -e 'ssh{key}' rl_sched/ {cluster.user}@{node}:{there}/"
+        copy = f"rsync -a --delete --exclude __pycache__ -e '{ssh}' rl_sched/ {cluster.user}@{node}:{there}/"
         yield node, fault, copy
 
 

@@ -21,6 +21,8 @@ from rl_sched.tracking.store import DATA_VARIABLE
 _PROBE = Path(__file__).with_name("probe.py")
 #: A machine that does not answer by then is away.
 CONNECT_S = 10
+#: As Ray does: a machine that was installed anew has a new host key.
+TRUST = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
 ANSWER_S = 60
 
 
@@ -45,8 +47,7 @@ class Cluster:
     def ssh(self) -> list[str]:
         """The words before ``USER@ADDRESS``; nothing is asked."""
         key = ["-i", os.path.expanduser(self.key)] if self.key else []
-        options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", "-o", "StrictHostKeyChecking=accept-new"]
-        return ["ssh", *key, *options]
+        return ["ssh", *key, "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}", *TRUST]
 
     def command(self, address: str, what: str) -> str:
         """A command line that runs something on a machine, to be typed."""
@@ -113,9 +114,9 @@ def ask_all(cluster: Cluster, token: str) -> dict[str, Answer]:
 
 
 def ask(cluster: Cluster, node: str, arguments: Sequence[str]) -> Answer:
-    """Runs the probe on a machine, in the login shell that Ray's commands will have."""
+    """Runs the probe on a machine, in the shell that Ray's commands will have: they source ``.bashrc`` themselves."""
     probe = " ".join(shlex.quote(word) for word in (node, cluster.data, *arguments))
-    inside = f"if command -v python >/dev/null; then python - {probe}; else python3 - {probe}; fi"
+    inside = f"source ~/.bashrc; if command -v python >/dev/null; then python - {probe}; else python3 - {probe}; fi"
     words = [*cluster.ssh, f"{cluster.user}@{node}", f"bash --login -i -c {shlex.quote(inside)}"]
     begin_s = time.time()
     try:

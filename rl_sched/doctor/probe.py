@@ -63,4 +63,4 @@ def look(address, folder, token, last):
 
 
 if __name__ == "__main__":
-    print("PROBE" + json.dumps(look(*sys.argv[1:4], len(sys.argv) > 4)))
+    print("PROBE" + json.dumps(look(sys.argv[1], sys.argv[2], sys.argv[3], len(sys.argv) > 4)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from rl_sched.tracking.store import Store, connect
 KEY_TAG = "rl_sched.run"
 #: MLflow's limit for one log_batch request is 1000 items in all.
 MAX_BATCH = 900
+#: A request that took longer may have been sent more than once.
+SLOW_S = 5.0
 #: MLflow's limit for the text of one parameter.
 MAX_PARAM_CHARS = 6000
 
@@ -173,11 +176,21 @@ class MlflowSink:
             tags = {**record["tags"], "kind": record["kind"], KEY_TAG: key}
             if record["parent"] in self._runs:
                 tags["mlflow.parentRunId"] = self._runs[record["parent"]]
+            begin_s = time.monotonic()
             run = self._client.create_run(self.experiment_id, start_time=time_ms, tags=tags, run_name=record["name"])
             state.runs[key] = run.info.run_id
+            if time.monotonic() - begin_s > SLOW_S:
+                self._drop_twins(key, run.info.run_id)
         self._runs.update(state.runs)
         # At once: should we crash before the batch is in, the run must not be created twice.
         self._save_state(path, state)
+
+    def _drop_twins(self, key: str, run_id: str) -> None:
+        """Deletes further runs of a key: MLflow repeats a request whose answer is late, and a late one was done too."""
+        for run in self._client.search_runs([self.experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'"):
+            if run.info.run_id != run_id:
+                self._client.set_terminated(run.info.run_id, status="KILLED")
+                self._client.delete_run(run.info.run_id)
 
     def _find(self, key: str) -> str | None:
         found = self._client.search_runs([self.experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{key}'")

@@ -67,6 +67,9 @@ class UiServer:
             *("--default-artifact-root", store.artifacts.as_uri(), "--no-serve-artifacts"),
             *("--host", host, "--port", str(port), "--workers", "1"),
         ]
+        if host != HOST:
+            # Else the page's own requests count as somebody else's, and it shows nothing but "Request error".
+            command += ["--allowed-hosts", f"{host}:{port}", "--cors-allowed-origins", self.address]
         with self._log.open("w") as log:
             # A session of its own: Ctrl-C reaches us alone, and we end the server with all its workers.
             self._process = subprocess.Popen(
