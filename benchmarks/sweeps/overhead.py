@@ -8,6 +8,7 @@ SQLite file; it is also measured without that thread, which can run anywhere at 
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -52,6 +53,7 @@ def _measure(side: str, trials: int) -> float:
 
 def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
     """CPU seconds of our driver."""
+    importlib.import_module("rl_sched.sweeps.searcher")  # ray.tune takes seconds once, here as for stock Tune
     from rl_sched.sweeps.engine import execute
     from rl_sched.sweeps.ledger import Ledger
     from rl_sched.sweeps.progress import ProgressLine
