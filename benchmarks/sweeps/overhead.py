@@ -53,7 +53,9 @@ def _measure(side: str, trials: int) -> float:
 
 def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
     """CPU seconds of our driver."""
-    importlib.import_module("rl_sched.sweeps.searcher")  # ray.tune takes seconds once, here as for stock Tune
+    # Imports take seconds, once: ray.tune, here as for stock Tune, and mlflow, which Tune imports to look at callbacks.
+    for module in ("rl_sched.sweeps.searcher", "mlflow"):
+        importlib.import_module(module)
     from rl_sched.sweeps.engine import execute
     from rl_sched.sweeps.ledger import Ledger
     from rl_sched.sweeps.progress import ProgressLine
