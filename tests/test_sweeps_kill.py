@@ -122,3 +122,31 @@ def test_ctrl_c_summarises_and_a_second_driver_is_refused(repository: Path, tmp_
     assert len(second.done()) == CELLS
     assert sum(second.executed().values()) <= CELLS * ITERATIONS + 2 * (CHECKPOINT + 1)
     assert "partial" not in (second.root / "report" / "report.md").read_text()
+
+
+def _children(pid: int, name: str) -> list[int]:
+    """Processes that a process has started, by name."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue
+        if fields["Name"].strip() == name and int(fields["PPid"]) == pid:
+            found.append(int(status.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_dead_raylet_costs_at_most_a_second_command(repository: Path, tmp_path: Path) -> None:
+    first = Driver(repository, tmp_path)
+    first.wait_until(lambda: sum(first.executed().values()) > 0.5 * ITERATIONS)
+    (raylet,) = _children(first.process.pid, "raylet")
+    os.kill(raylet, signal.SIGKILL)
+    # Workers that live on may finish a short sweep without their raylet; else the driver ends.
+    code, done = first.end(), first.done()
+    assert (code == 0) == (len(done) == CELLS), first.output()
+    second = Driver(repository, tmp_path)
+    assert second.end() == 0, second.output()
+    assert len(second.done()) == CELLS and {cell: second.done()[cell] for cell in done} == done
+    assert sum(second.executed().values()) <= CELLS * ITERATIONS + 2 * (CHECKPOINT + 1) + ITERATIONS

@@ -125,7 +125,7 @@ def test_shipped_plans_are_valid(repository: Path, name: str, quick: bool) -> No
 
 @pytest.mark.parametrize("script", ["ablation", "ppo_search"])
 def test_dry_run_prints_and_writes_nothing(repository: Path, tmp_path: Path, script: str) -> None:
-    command = [sys.executable, f"experiments/{script}.py", "--dry-run", "--data", str(tmp_path / "data")]
+    command = [sys.executable, f"experiments/{script}.py", "--dry-run", "--no-pilot", "--data", str(tmp_path / "data")]
     env = {"PYTHONPATH": ".", "PATH": "", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

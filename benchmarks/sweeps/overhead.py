@@ -8,6 +8,7 @@ SQLite file; it is also measured without that thread, which can run anywhere at 
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -52,6 +53,9 @@ def _measure(side: str, trials: int) -> float:
 
 def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
     """CPU seconds of our driver."""
+    # Imports take seconds, once: ray.tune, here as for stock Tune, and mlflow, which Tune imports to look at callbacks.
+    for module in ("rl_sched.sweeps.searcher", "mlflow"):
+        importlib.import_module(module)
     from rl_sched.sweeps.engine import execute
     from rl_sched.sweeps.ledger import Ledger
     from rl_sched.sweeps.progress import ProgressLine

@@ -86,9 +86,7 @@ def ppo_jobs_shaped(steps: Steps) -> np.ndarray:
     left = in_system + not_arrived
     over = step["terminated"] | step["truncated"]
     behind = np.where(over, 0.0, potential(after["now"], left, after["done_work"]))
-    before = potential(
-        after["now"] - step["span_s"], left + step["busy_gpu_s"], after["done_work"] - step["done_work"]
-    )
+    before = potential(after["now"] - step["span_s"], left + step["busy_gpu_s"], after["done_work"] - step["done_work"])
     return ppo_jobs(steps) + behind - before
 
 

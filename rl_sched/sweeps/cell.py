@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +12,7 @@ from rl_sched.evaluation.comparison import display
 from rl_sched.sweeps.arms import short_value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the id is asked for all the time and kept
 class Cell:
     """One training run with all its settings.
 
@@ -29,7 +31,7 @@ class Cell:
     until: int | None = None  #: of a member of a population: steps at which its generation ends
     parent: str | None = None  #: of a member: id of the cell whose last checkpoint it continues
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """16 hex digits of what decides the result."""
         data: dict[str, Any] = {"experiment": self.experiment, "report_episodes": self.report_episodes}
@@ -40,6 +42,10 @@ class Cell:
         if self.until is not None:
             data |= {"until": self.until, "parent": self.parent}
         return content_id(data)
+
+    def plain(self) -> dict[str, Any]:
+        """The fields, for JSON; ``Cell(**cell.plain()) == cell``. Nothing is copied."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from rl_sched.errors import SweepError
 from rl_sched.evaluation.comparison import display
 from rl_sched.rl.runtime import interruptible
 from rl_sched.sweeps.failures import Failure, full_disk, is_full_disk
-from rl_sched.sweeps.ledger import Ledger
+from rl_sched.sweeps.ledger import Ledger, Outcome
 from rl_sched.sweeps.limits import Limits
 from rl_sched.sweeps.nodes import ADDRESS, joined
 from rl_sched.sweeps.plan import Cell, Plan
@@ -113,7 +113,7 @@ def execute(
             limits = Limits(plan.budget, ledger)
             coordinator = Coordinator(source, ledger, body, sweep, slots, progress.note, plan.retries, limits)
             interruption.on_first = coordinator.stop
-            best = _best_done(plan, scenarios, ledger) if not plan.search else {}
+            best = _best_of(source.finished) if isinstance(source, Grid) else {}
 
             shown_s = float("-inf")
 
@@ -198,11 +198,10 @@ def _ray(num_cpus: int, root: Path) -> Iterator[int]:
         ray.shutdown()
 
 
-def _best_done(plan: Plan, scenarios: list[str], ledger: Ledger) -> dict[str, tuple[str, float]]:
+def _best_of(finished: Sequence[tuple[Cell, Outcome]]) -> dict[str, tuple[str, float]]:
     best: dict[str, tuple[str, float]] = {}
-    for cell in plan.cells(scenarios):
-        outcome = ledger.outcome(cell)
-        if outcome is not None and (cell.scenario not in best or outcome.objective < best[cell.scenario][1]):
+    for cell, outcome in finished:
+        if cell.scenario not in best or outcome.objective < best[cell.scenario][1]:
             best[cell.scenario] = (display(cell.arm), outcome.objective)
     return best
 

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import itertools
 import json
@@ -73,9 +72,18 @@ class Ledger:
         """Creates a cell's folder and describes the cell in it; returns the folder."""
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "cell.json").is_file():
-            write_json(folder / "cell.json", dataclasses.asdict(cell))
+        # An earlier plan may have known the same cell by another arm's name.
+        if (plain := json.loads(json.dumps(cell.plain()))) != read_json(folder / "cell.json"):
+            write_json(folder / "cell.json", plain)
         return folder
+
+    @staticmethod
+    def read_cell(folder: Path) -> Cell:
+        """The cell that a folder was opened for."""
+        data = read_json(folder / "cell.json")
+        if data is None:
+            raise SweepError(f"{folder} must hold cell.json; it does not. Remove the folder and repeat the command.")
+        return Cell(**{**data, "goals": tuple(data.get("goals", ()))})
 
     def outcome(self, cell: Cell) -> Outcome | None:
         """What a cell returned, or None if it is not done."""

@@ -64,17 +64,24 @@ class Plan:
 
         With a population, the cell is its result: what the best member has become.
         """
-        settings = {**self.arm_settings()[arm], **(searched or {})}
+        return self._cell(arm, self.arm_settings()[arm], scenario, seed, dict(searched or {}))
+
+    def _cell(self, arm: str, of_arm: Mapping[str, Any], scenario: str, seed: int, searched: dict[str, Any]) -> Cell:
+        settings = {**of_arm, **searched}
         experiment = to_dict(self.experiment(scenario, seed, settings))
         goals = tuple(goal.metric for goal in self.objectives)
         population = to_dict(self.population) if self.population is not None else {}
-        return Cell(arm, scenario, seed, dict(searched or {}), experiment, self.report.episodes, goals, population)
+        return Cell(arm, scenario, seed, searched, experiment, self.report.episodes, goals, population)
 
     def cells(self, scenarios: Sequence[str] | None = None) -> list[Cell]:
         """All cells of a plan without a search, seed by seed, so that arms can be compared early."""
         chosen = self.scenarios if scenarios is None else scenarios
+        arms = self.arm_settings()
         return [
-            self.cell(arm, scenario, seed) for seed in self.seeds for scenario in chosen for arm in self.arm_settings()
+            self._cell(arm, settings, scenario, seed, {})
+            for seed in self.seeds
+            for scenario in chosen
+            for arm, settings in arms.items()
         ]
 
     @property

@@ -72,6 +72,7 @@ class Coordinator(Searcher):
         self._restarts: Counter[tuple[str, str]] = Counter()
         self._limits = limits
         self._tune_trials: dict[str, Any] = {}
+        self._watched = 0
         self.live: dict[str, Cell] = {}
         self.steps: dict[str, float] = {}
         self.vals: dict[str, tuple[Cell, float]] = {}
@@ -97,7 +98,10 @@ class Coordinator(Searcher):
 
     def watch(self, trials: list[Any]) -> None:
         """Takes Tune's trial objects, whose status tells of an end that Tune did not announce."""
-        self._tune_trials = {trial.trial_id: trial for trial in trials}
+        # The list only grows, and this is called many times a second.
+        for trial in trials[self._watched :]:
+            self._tune_trials[trial.trial_id] = trial
+        self._watched = len(trials)
 
     # The calls below are Tune's.
 
@@ -172,8 +176,8 @@ class Coordinator(Searcher):
         (folder / "stopped.json").unlink(missing_ok=True)
         (folder / "failed.json").unlink(missing_ok=True)
         self.live[trial_id] = cell
-        data = dataclasses.asdict(cell)
-        return {"cell": data, "folder": str(folder.resolve()), "body": self._body, "sweep": self._sweep}
+        # The cell itself is in its folder: Tune copies, flattens and stores a configuration again and again.
+        return {"folder": str(folder.resolve()), "body": self._body, "sweep": self._sweep}
 
     def _reconcile(self) -> None:
         # An actor that could not be reused ends an innocent trial without any call to its searcher.

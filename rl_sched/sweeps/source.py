@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -48,18 +49,21 @@ class Grid:
         ledger: Tells which are done.
     """
 
+    finished: list[tuple[Cell, Outcome]]  #: by earlier commands
     tolerant = False
 
     def __init__(self, cells: Sequence[Cell], ledger: Ledger) -> None:
         unique = {cell.id: cell for cell in cells}
-        self._open = {id_: cell for id_, cell in unique.items() if ledger.outcome(cell) is None}
-        self._waiting = list(self._open.values())
+        outcomes = {id_: ledger.outcome(cell) for id_, cell in unique.items()}
+        self._open = {id_: cell for id_, cell in unique.items() if outcomes[id_] is None}
+        self.finished = [(cell, outcome) for id_, cell in unique.items() if (outcome := outcomes[id_]) is not None]
+        self._waiting = deque(self._open.values())
         self._total = len(unique)
         self._failed = 0
 
     def next(self) -> Cell | None:
         """See ``Source``."""
-        return self._waiting.pop(0) if self._waiting else None
+        return self._waiting.popleft() if self._waiting else None
 
     def on_val(self, cell: Cell, step: int, value: float) -> bool:
         """See ``Source``. Arms are compared at equal budgets: none is stopped early."""

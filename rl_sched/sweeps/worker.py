@@ -25,7 +25,7 @@ from rl_sched.provenance import package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.cell import Cell, arm_run
 from rl_sched.sweeps.failures import Failure, cause_of, is_full_disk
-from rl_sched.sweeps.ledger import Outcome, read_json, read_outcome, write_json, write_outcome
+from rl_sched.sweeps.ledger import Ledger, Outcome, read_json, read_outcome, write_json, write_outcome
 from rl_sched.sweeps.nodes import check_code
 from rl_sched.tracking.spool import JsonlSpool
 
@@ -188,9 +188,10 @@ def trainable(config: dict[str, Any]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ray import tune
 
+    folder = Path(config["folder"])
     run_cell(
-        Cell(**config["cell"]),
-        Path(config["folder"]),
+        Ledger.read_cell(folder),
+        folder,
         config["body"],
         config["sweep"],
         lambda news: tune.report(news),
