@@ -156,10 +156,9 @@ def run_robustness(args: argparse.Namespace, setting: Setting) -> int:
         table.to_csv(written[-1], index=False)
     if args.json:
         head = {"scenario": setting.scenario.name, "split": setting.split, "reference": reference}
-        head |= {"checkpoints": [str(folder) for folder in setting.folders], "report_openings": opened}
-        print(
-            json.dumps(plain({**head, "conclusions": rb.conclusions(found, reference), "rows": found, "notes": notes}))
-        )
+        about = {"checkpoints": [str(folder) for folder in setting.folders], "report_openings": opened}
+        said = {"conclusions": rb.conclusions(found, reference), "rows": found, "notes": notes}
+        print(json.dumps(plain({**head, **about, **said})))
         return 0
     print("\n".join(notes), end="\n\n")
     print_robustness(rb.robustness_table(found, shown, reference))

@@ -39,7 +39,7 @@ class Timed:
         return _percentiles(self._seconds)
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
+def _percentiles(seconds: Sequence[float] | np.ndarray) -> dict[str, float]:
     p50, p99 = np.percentile(seconds, [50, 99]) if len(seconds) else (float("nan"),) * 2
     return {"p50_decision_latency_s": float(p50), "p99_decision_latency_s": float(p99)}
 

@@ -214,8 +214,8 @@ def write_report(
     drawn = draw(report, Material(table, curves, sweep), out_dir) if draw is not None else []
     report = dataclasses.replace(report, figures=drawn)
     files = [out_dir / figure.file for figure in drawn]
-    written = write_document(document(report), out_dir, "report")
-    paths = ReportPaths(*written, out_dir / "report.json", out_dir / "rows.csv", files)
+    markdown, latex, html = write_document(document(report), out_dir, "report")
+    paths = ReportPaths(markdown, latex, html, out_dir / "report.json", out_dir / "rows.csv", files)
     paths.json.write_text(json.dumps(plain(report), indent=1) + "\n")
     table.to_csv(paths.rows_csv, index=False)
     if last is not None:

@@ -50,9 +50,9 @@ class Data(NamedTuple):
 
 def non_dominated(points: np.ndarray) -> np.ndarray:
     """(n,) bool: points (n, k) that no other point equals or beats everywhere and beats somewhere; lower is better."""
-    no_worse = (points[None, :, :] <= points[:, None, :]).all(axis=2)  # [i, j]: j is no worse than i
-    better = (points[None, :, :] < points[:, None, :]).any(axis=2)
-    return ~(no_worse & better).any(axis=1)
+    no_worse = np.all(points[None, :, :] <= points[:, None, :], axis=2)  # [i, j]: j is no worse than i
+    better = np.any(points[None, :, :] < points[:, None, :], axis=2)
+    return ~np.any(no_worse & better, axis=1)
 
 
 def _estimates(rows: pd.DataFrame, metric: str) -> dict[str, st.Estimate]:

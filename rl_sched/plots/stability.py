@@ -66,7 +66,7 @@ def data(curves: pd.DataFrame, *, objective: Objective = MEAN_JCT, title: str = 
     for arm in names[:MAX_ARMS]:
         own = curves[curves["arm"] == arm]
         arms[arm] = [
-            _curve(int(seed), run.sort_values("steps"), extra, objective)
+            _curve(int(str(seed)), run.sort_values("steps"), extra, objective)
             for seed, run in own.groupby("train_seed", sort=True)
         ]
     every = [c for found in arms.values() for c in found]
