@@ -6,15 +6,15 @@ import gymnasium as gym
 import numpy as np
 
 from rl_sched.envs.observation import BOUND, GLOBALS, ObsSpec
+from rl_sched.envs.window import Shown
 
 Obs = dict[str, np.ndarray]
 
 #: ``env.globals`` -> columns of the globals that are hidden. What is left with ``rows`` can be read off the rows of
 #: jobs and GPUs as well; of the deadline it shows what the oldest wait has used up, not the clock.
-HIDDEN_GLOBALS: dict[str, tuple[int, ...]] = {
-    "all": (),
-    "rows": (1, 3, 4, 5, 6, 8),
-    "idle": tuple(range(len(GLOBALS))),
+HIDDEN_GLOBALS: dict[str, list[int]] = {
+    "rows": [1, 3, 4, 5, 6, 8],
+    "idle": list(range(len(GLOBALS))),
 }
 DEADLINE_USED = 9
 
@@ -51,3 +51,20 @@ def columns_of(member: np.ndarray) -> slice | np.ndarray:
     index = np.flatnonzero(member)
     first, last = int(index[0]), int(index[-1])
     return slice(first, last + 1) if last - first + 1 == len(index) else index
+
+
+def hide_globals(mode: str, out: np.ndarray, head: np.ndarray, shown: Shown) -> None:
+    """Takes from the globals what ``env.globals`` does not show.
+
+    Args:
+        mode: all | rows | idle.
+        out: (N, Fx) changed.
+        head: (N,) ``record.HEAD``.
+        shown: The windows.
+    """
+    if mode not in HIDDEN_GLOBALS:
+        return
+    if mode == "rows":
+        wait_s = head["now"] - shown.rows["submit_s"][:, 0]
+        out[:, DEADLINE_USED] = np.where(shown.used > 0, np.minimum(wait_s / head["horizon_s"], 1.0), 0.0)
+    out[:, HIDDEN_GLOBALS[mode]] = 0.0

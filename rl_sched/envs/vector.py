@@ -16,7 +16,7 @@ from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
 from rl_sched.envs.observation import spec_of
 from rl_sched.envs.rewards import Steps
-from rl_sched.envs.spaces import DEADLINE_USED, HIDDEN_GLOBALS, Obs, columns_of, empty_observation, space_of
+from rl_sched.envs.spaces import Obs, columns_of, empty_observation, hide_globals, space_of
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
 from rl_sched.policies.rule_kernels import new_look
@@ -128,7 +128,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         # In the mode per_gpu the kernel writes the lookahead itself. The other buffer is strided too: for a contiguous
         # one the kernel would be compiled a second time.
         self._writes_lookahead = self._lookahead is per_gpu
-        self._hidden = list(HIDDEN_GLOBALS[self.config.globals])
         buffer = self._obs["gpus"] if self._writes_lookahead else np.zeros((n, num_gpus, 2), np.float32)
         self._remaining = buffer[:, :, 0]
         self._shown = new_shown(n, spec.window, num_types, num_gpus)
@@ -187,20 +186,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             lookahead = self._obs["gpus"][:, :, 0]
             for columns in self._type_columns:
                 lookahead[:, columns] = self._lookahead(self._remaining[:, columns])
-        if self.config.globals == "rows":
-            self._obs["globals"][:, DEADLINE_USED] = self._oldest_wait_frac()
-        if self._hidden:
-            self._obs["globals"][:, self._hidden] = 0.0
+        hide_globals(self.config.globals, self._obs["globals"], self._state.views.head[: self.num_envs], self._shown)
         if not self.config.idle_waits:
             mask = self._obs["action_mask"]
             mask[:, 0] &= ~mask[:, 1:].any(axis=1)
         return num_ended
-
-    def _oldest_wait_frac(self) -> np.ndarray:
-        """(N,) the longest wait in the window over the deadline, at most 1; 0 where nothing waits."""
-        head = self._state.views.head[: self.num_envs]
-        wait_s = head["now"] - self._shown.rows["submit_s"][:, 0]
-        return np.where(self._shown.used > 0, np.minimum(wait_s / head["horizon_s"], 1.0), 0.0)
 
     def _settle(self, done: np.ndarray) -> np.ndarray:
         """Waits where nothing else is legal, until there is a choice or the episode is over.
