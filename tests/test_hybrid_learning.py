@@ -203,7 +203,7 @@ def test_dqn_learns_to_split() -> None:
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_ends_the_training() -> None:
+def test_weights_that_are_not_finite_end_the_training() -> None:
     settings = DqnSettings(steps=4000, num_envs=4, lr=float("inf"), starts=64, minibatch=64)
     with pytest.raises(TrainingError, match="must stay finite"):
         plain_dqn.train_dqn(registration.ENV_ID, {"preset": "compatibility"}, settings, 0)

@@ -59,6 +59,6 @@ def ready(
 
 def _train(kind: type[Learned], preset: Preset, seed: int, path: Path, on_progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new.npz")
+    fresh = path.with_suffix(f".{os.getpid()}.npz")  # two processes may train at a time
     kind.trained(preset, seed, on_progress).save(fresh)
     os.replace(fresh, path)

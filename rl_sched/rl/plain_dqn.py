@@ -24,6 +24,8 @@ _RLLIB_NAMES = (
     "af.net.mlp.0.weight", "af.net.mlp.0.bias", "vf.net.mlp.0.weight", "vf.net.mlp.0.bias",
 )  # fmt: skip
 
+#: RLlib's name of the one network.
+_MODULE = "default_policy"
 #: Environment steps of one call of RLlib's ``train``, per environment.
 _FRAGMENT = 16
 
@@ -74,7 +76,7 @@ def train_dqn(
         on_progress: Is told the steps so far and the latest loss.
 
     Raises:
-        TrainingError: The losses are no longer finite.
+        TrainingError: The weights are no longer finite.
     """
     runtime.single_thread()
     with runtime.embedded_ray():
@@ -84,13 +86,19 @@ def train_dqn(
             while steps < settings.steps:
                 result = algorithm.train()
                 steps = int(result["num_env_steps_sampled_lifetime"])
-                loss = float(result.get("learners", {}).get("default_policy", {}).get("total_loss", 0.0))
-                if not np.isfinite(loss):
-                    raise TrainingError(f"The loss of DQN must stay finite; it is {loss} after {steps:,} steps.")
-                on_progress(steps, loss)
-            state = algorithm.learner_group._learner.module["default_policy"].state_dict()
+                weights = _weights(algorithm)
+                if not all(np.isfinite(array).all() for array in weights.values()):
+                    raise TrainingError(
+                        f"The weights of DQN must stay finite; after {steps:,} steps they are not. Give it a lower lr."
+                    )
+                on_progress(steps, float(result.get("learners", {}).get(_MODULE, {}).get("total_loss", 0.0)))
         finally:
             algorithm.stop()
+    return weights
+
+
+def _weights(algorithm: Any) -> dict[str, NDArray[np.float32]]:
+    state = algorithm.learner_group._learner.module[_MODULE].state_dict()
     return {ours: state[theirs].numpy().copy() for ours, theirs in zip(WEIGHTS, _RLLIB_NAMES, strict=True)}
 
 
