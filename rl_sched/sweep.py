@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rl_sched.errors import ConfigError, SweepError
+from rl_sched.errors import ConfigError, RlSchedError, SweepError
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.engine import RunSummary, execute
 from rl_sched.sweeps.extending import extend
@@ -97,8 +97,8 @@ def sweep_main(default_plan: Path, description: str, argv: Sequence[str] | None 
             if args.new_code:
                 _set_aside(plan, scenarios, ledger)
             return _run(plan, scenarios, skipped, ledger, store, args.body, report)
-        except OSError as error:
-            if is_full_disk(error):
+        except Exception as error:
+            if is_full_disk(error) and not isinstance(error, RlSchedError):
                 raise full_disk(ledger.root) from error
             raise
 

@@ -60,6 +60,8 @@ def test_a_budget_counts_over_all_commands(ledger: Ledger, budget: dict, word: s
     begin.ended(two)
     for limits in (begin, Limits(Budget(**budget), ledger)):
         assert word in (limits.reached([three]) or "")
+    begin.ended(two)  # tried again: counts once
+    assert (begin.reached([]) is None) == (budget.keys() <= {"trials", "env_steps"})
     ledger.open_cell(three)  # interrupted: it has not ended and does not count yet
     assert Limits(Budget(trials=3), ledger).reached([]) is None
     assert Limits(Budget(), ledger).reached([one, two, three]) is None

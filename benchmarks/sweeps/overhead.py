@@ -116,9 +116,6 @@ def _noop(config: dict[str, Any]) -> None:
 def _ray() -> Iterator[None]:
     import ray
 
-    from rl_sched.sweeps.engine import ENVIRONMENT
-
-    os.environ.update(ENVIRONMENT)
     ray.init(
         address="local",
         num_cpus=CONCURRENT,
@@ -143,5 +140,7 @@ if __name__ == "__main__":
     from rl_sched.sweeps.engine import ENVIRONMENT as _ENVIRONMENT
 
     os.environ.update(_ENVIRONMENT)
+    if sys.argv[1].startswith("stock"):
+        del os.environ["TUNE_GLOBAL_CHECKPOINT_S"]
     with tempfile.TemporaryDirectory(prefix="rl_sched_bench_") as name:
         print(json.dumps({"cpu_s": SIDES[sys.argv[1]](int(sys.argv[2]), Path(name))}))

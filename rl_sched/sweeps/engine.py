@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours tells an interruption from an end
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state is never restored, and costs more with every trial
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # A stopped trial gets this long to clean up; with the default of 2 s the next trial would fail in its place.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
@@ -162,7 +163,10 @@ def execute(
             progress.close()
     if coordinator.crash is not None:
         raise coordinator.crash
-    return RunSummary(interruption.seen, coordinator.limit, coordinator.failures, coordinator.lost)
+    amount = source.amount()
+    # A budget that sufficed to the last trial is no reason to complain.
+    limit = coordinator.limit if amount.done < amount.total else None
+    return RunSummary(interruption.seen, limit, coordinator.failures, coordinator.lost)
 
 
 @contextlib.contextmanager

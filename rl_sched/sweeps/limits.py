@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from rl_sched.sweeps.cell import Cell
 from rl_sched.sweeps.ledger import Ledger, read_json, read_outcome
@@ -15,6 +16,12 @@ from rl_sched.sweeps.settings import Budget
 _GB = 1e9
 #: Seconds between two looks at the room on the disk.
 LOOK_EVERY_S = 2.0
+
+
+class _Used(NamedTuple):
+    trials: int
+    steps: float
+    cpu_s: float
 
 
 class Limits:
@@ -29,7 +36,9 @@ class Limits:
     def __init__(self, budget: Budget, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
         self._budget, self._ledger, self._clock = budget, ledger, clock
         self._begin_s = clock()
-        self._trials, self._steps, self._cpu_s, self._bytes = 0, 0.0, 0.0, 0.0
+        self._used: dict[str, _Used] = {}
+        self._total = _Used(0, 0.0, 0.0)
+        self._bytes = 0.0
         self._sizes: dict[str, float] = {}
         self._looked_s, self._room = float("-inf"), True
         self._counts = any(x is not None for x in (budget.trials, budget.env_steps, budget.cpu_hours, budget.disk_gb))
@@ -51,11 +60,12 @@ class Limits:
     def reached(self, live: list[Cell]) -> str | None:
         """Why no further trial may start beside those that run; None if one may."""
         budget = self._budget
-        if budget.trials is not None and self._trials + len(live) >= budget.trials:
+        used = self._total
+        if budget.trials is not None and used.trials + len(live) >= budget.trials:
             return f"{budget.trials:,} trials (budget.trials)"
-        if budget.env_steps is not None and self._steps + sum(cell.steps for cell in live) >= budget.env_steps:
+        if budget.env_steps is not None and used.steps + sum(cell.steps for cell in live) >= budget.env_steps:
             return f"{budget.env_steps:,.0f} environment steps (budget.env_steps)"
-        if budget.cpu_hours is not None and self._cpu_s >= 3600.0 * budget.cpu_hours:
+        if budget.cpu_hours is not None and used.cpu_s >= 3600.0 * budget.cpu_hours:
             return f"{budget.cpu_hours:g} CPU-hours (budget.cpu_hours)"
         if budget.disk_gb is not None and self._bytes >= _GB * budget.disk_gb:
             return f"{budget.disk_gb:g} GB of disk (budget.disk_gb)"
@@ -77,12 +87,15 @@ class Limits:
         return not self._room
 
     def _count(self, folder: Path) -> None:
-        """Adds a cell that has come to an end; one that was interrupted will go on and counts then."""
+        """Takes what a cell has used; one that was interrupted will go on and counts as a trial then."""
         outcome, stopped = read_outcome(folder), read_json(folder / "stopped.json")
-        if outcome is not None or stopped is not None or (folder / "failed.json").is_file():
-            self._trials += 1
-            self._steps += outcome.steps if outcome is not None else float((stopped or {}).get("step", 0))
-        self._cpu_s += float((read_json(folder / "cpu.json") or {}).get("cpu_s", 0.0))
+        ended = outcome is not None or stopped is not None or (folder / "failed.json").is_file()
+        steps = outcome.steps if outcome is not None else float((stopped or {}).get("step", 0))
+        cpu_s = float((read_json(folder / "cpu.json") or {}).get("cpu_s", 0.0))
+        # A cell that is tried again comes here again: only what is new counts.
+        before, now = self._used.get(folder.name, _Used(0, 0.0, 0.0)), _Used(int(ended), steps, cpu_s)
+        self._used[folder.name] = now
+        self._total = _Used(*(total + new - old for total, new, old in zip(self._total, now, before, strict=True)))
 
 
 def size_of(folder: Path) -> float:
