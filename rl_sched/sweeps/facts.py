@@ -93,21 +93,19 @@ def stretches_of(spool: Path, ledger: Ledger) -> Iterator[Stretch]:
 def _searched(plan: Plan, arm: str, scenario: str, ledger: Ledger) -> Searched:
     """The configurations of which every training seed of the plan is finished: those with the full budget."""
     params = tuple(plan.search)
-    found: dict[str, dict[str, Any]] = {}
+    tried: dict[str, dict[str, Any]] = {}
     for file in sorted(ledger.root.glob("cells/*/cell.json")):
-        about = read_json(file)
-        if (
-            about is None
-            or (about["arm"], about["scenario"]) != (arm, scenario)
-            or set(about["searched"]) != set(params)
-        ):
-            continue
-        cells = [plan.cell(arm, scenario, seed, about["searched"]) for seed in plan.seeds]
-        outcomes = [outcome for cell in cells if (outcome := ledger.outcome(cell)) is not None]
-        if len(outcomes) == len(cells):
-            value = sum(outcome.objective for outcome in outcomes) / len(outcomes)
-            found[cells[0].id] = {**about["searched"], "value": value}
-    table = pd.DataFrame(list(found.values()), columns=[*params, "value"])
+        about = read_json(file) or {}
+        same = (about.get("arm"), about.get("scenario")) == (arm, scenario)
+        if same and set(about["searched"]) == set(params):
+            tried[repr(sorted(about["searched"].items()))] = about["searched"]
+    rows = []
+    for searched in tried.values():
+        outcomes = [ledger.outcome(plan.cell(arm, scenario, seed, searched)) for seed in plan.seeds]
+        values = [outcome.objective for outcome in outcomes if outcome is not None]
+        if len(values) == len(outcomes):
+            rows.append({**searched, "value": sum(values) / len(values)})
+    table = pd.DataFrame(rows, columns=[*params, "value"])
     log = tuple(path for path, dimension in plan.search.items() if dimension.log)
     shares, method = importance(table, plan.search)
     return Searched(arm, scenario, params, log, table, shares, method)
