@@ -87,7 +87,8 @@ def grid(plan: SearchPlan) -> list[dict[str, Any]]:
 def ray_running(cpus: int) -> Iterator[None]:
     """A local Ray, unless one runs in this process already."""
     os.environ.update(
-        OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0", RAY_AIR_NEW_OUTPUT="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0", RAY_AIR_NEW_OUTPUT="0",
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
         PYTHONPATH=os.pathsep.join([str(PLAN.parents[1]), os.environ.get("PYTHONPATH", "")]),
     )  # fmt: skip
     import ray

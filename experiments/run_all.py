@@ -1,4 +1,4 @@
-"""All figures and tables of JPS in one folder and in MLflow: ``python experiments/run_all.py [--quick] [--out DIR]``."""
+"""All figures and tables of JPS, in one folder and in MLflow: ``python experiments/run_all.py [--quick]``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rl_sched.policies.jps import SAMPLERS
 from rl_sched.policies.jps.certificates import optimum
 from rl_sched.policies.jps.generate import FAMILIES, generate
 from rl_sched.policies.jps.instance import Instance
-from rl_sched.policies.jps.placement import place
+from rl_sched.policies.jps.placement import equal_share_s, place
 from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.spool import JsonlSpool
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
@@ -90,7 +90,7 @@ def trials_of(sizes: Sizes, data: Path) -> pd.DataFrame:
 
 
 def summary(sizes: Sizes) -> pd.DataFrame:
-    """One row a method: mean JCT, gap to the proven optimum, fairness (Jain, spread), with 95 % intervals of the gap."""
+    """One row a method: mean JCT, gap to the proven optimum, fairness (Jain, spread), and the gap's 95 % interval."""
     some = instances(sizes.instances)
     best = [optimum(i) for i in some]
     methods: dict[str, Callable[[int, Instance], Any]] = {
@@ -103,7 +103,7 @@ def summary(sizes: Sizes) -> pd.DataFrame:
     for name, method in methods.items():
         found = [method(n, i) for n, i in enumerate(some)]
         gaps = np.array([100.0 * b.gap(p) for b, p in zip(best, found, strict=True)])
-        ratios = [p.jct_s / p.jct_s.mean() for p in found]
+        ratios = [p.jct_s / equal_share_s(i) for p, i in zip(found, some, strict=True)]
         rows.append(
             {
                 "method": name,

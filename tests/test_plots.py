@@ -16,8 +16,10 @@ from rl_sched.evaluation.comparison import compare
 from rl_sched.evaluation.report import build_report, write_report
 from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
+from rl_sched.plots.jps_front import front
 from rl_sched.plots.report_figures import draw_report
 from rl_sched.policies import POLICIES
+from rl_sched.policies.jps.generate import generate
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import simulate
 from rl_sched.sim.watching import Watch
@@ -49,6 +51,25 @@ def run_figures() -> dict[str, tuple[tuple, dict]]:
     }
 
 
+def jps_figures() -> dict[str, tuple[tuple, dict]]:
+    """Arguments of the figures of static placement: small instances."""
+    some = [generate("base", 3, 7, seed) for seed in range(3)]
+    history = pd.DataFrame(
+        {"sampler": ["tpe", "tpe", "random"], "alpha": [0.0, 0.5, 0.2], "beta": [1.0, 0.5, 0.3], "samples": [5, 9, 7]}
+    ).assign(cost=[1.0, 1.2, 1.1], unfairness=[0.2, 0.1, 0.3])
+    return {
+        "jps_grid": ((some, (0.0, 0.5), (0.5, 1.0)), {"samples": 4}),
+        "jps_front": ((some, (0.25, 1.0)), {"samples": 4}),
+        "jps_cdf": ((some,), {"samples": 4}),
+        "jps_categories": ((some[0],), {}),
+        "jps_workers": ((some[0],), {}),
+        "jps_scaling": (((4, 6),), {"num_jobs": 3, "seeds": 2, "samples": 3}),
+        "jps_samplers": ((some, (1, 4)), {}),
+        "jps_trials": ((history,), {}),
+        "jps_gap_time": ((some,), {"samples": (1, 4)}),
+    }
+
+
 def arguments(name: str) -> tuple[tuple, dict]:
     """Something to draw for every registered figure."""
     table = ablation(3, 4)
@@ -58,6 +79,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "intervals": ((compare(table),), {"lines": ["min_min"], "captions": ["n = 3."]}),
         **{name: ((SyntheticTrace().load(1),), {}) for name in FIGURES if name.startswith("trace_")},
         **run_figures(),
+        **jps_figures(),
     }[name]
 
 
@@ -186,3 +208,11 @@ def test_the_timeline_adds_up() -> None:
     assert (line.running * width_s).sum() == pytest.approx(result.ran_s.sum())
     kept = FIGURES.load("run_jct").data({"srtf": result}).lines[0]
     assert kept.jct_s.tolist() == np.sort(result.jct_s).tolist() and kept.fraction[-1] == 1
+
+
+def test_the_front_of_jps_is_not_beaten() -> None:
+    data = FIGURES.load("jps_trials").data(jps_figures()["jps_trials"][0][0])
+    assert data.on_front.tolist() == [True, True, True]  # the third is alone in its sampler
+    assert front(np.array([1.0, 2.0, 2.0]), np.array([2.0, 1.0, 3.0])).tolist() == [True, True, False]
+    with pytest.raises(ConfigError, match="alpha"):
+        FIGURES.load("jps_trials").data(pd.DataFrame({"cost": [1.0]}))
