@@ -64,3 +64,34 @@ def test_one_command_draws_everything(repository: Path, tmp_path: Path) -> None:
     assert "10 figures" in out and len(list((tmp_path / "out").glob("*.png"))) == 10
     summary = pd.read_csv(tmp_path / "out" / "jps_summary.csv").set_index("method")
     assert summary.loc["optimum", "gap_percent"] < 1e-5 and "| method" in (tmp_path / "out/jps_summary.md").read_text()
+
+
+def test_the_searcher_continues_its_studies(tmp_path: Path) -> None:
+    from experiments.jps_search import history_of
+    from experiments.jps_searcher import StudySearcher
+    from rl_sched.tracking.spool import JsonlSpool
+
+    plan = load_search(quick=True, overrides=["samplers=[tpe,nsga2,grid]", "trials=4"])
+
+    def play(most: int, spool: JsonlSpool) -> StudySearcher:
+        searcher = StudySearcher(plan.samplers, 4, plan.space, grid(plan), tmp_path, spool, "s", 2)
+        for n in range(most):
+            config = searcher.suggest(str(n))
+            if not isinstance(config, dict):
+                assert config == StudySearcher.FINISHED
+                break
+            result = {"cost": config["alpha"], "unfairness": config["beta"]}
+            searcher.on_trial_complete(str(n), None if n == 1 else result, error=n == 1)
+        return searcher
+
+    spool = JsonlSpool(tmp_path / "search.jsonl")
+    first = play(7, spool)
+    first.suggest("left running by a killed driver")
+    searcher = play(100, spool)
+    history = history_of(searcher.studies)
+    assert history.groupby(["kind", "sampler"]).size().tolist() == [4] * 6
+    assert not history.duplicated(["kind", "sampler", "alpha", "beta"]).any()
+    points = {(row["alpha"], row["beta"]) for row in history[history["sampler"] == "grid"].to_dict("records")}
+    assert len(points & {(p["alpha"], p["beta"]) for p in grid(plan)}) >= 3  # one was lost with its driver at most
+    assert (tmp_path / "search.jsonl").read_text().count('"trial"') >= 24
+    spool.close()
