@@ -19,7 +19,7 @@ export RL_SCHED_REFERENCE_CASES ?= $(abspath ../shared/reference_cases)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablation test test-slow test-cluster lint mlflow-ui benchmark clean
+.PHONY: help setup ablation figures test test-slow test-cluster lint mlflow-ui benchmark clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 ablation: setup ## train and compare networks and lookahead modes (ARGS="--quick" for a short one)
 	$(PY) experiments/ablation.py $(ARGS)
+
+figures: setup ## draw all figures and tables of JPS (ARGS="--quick" for a short one)
+	$(PY) experiments/run_all.py $(ARGS)
 
 test: setup ## run the fast tests on two processes
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -18,8 +18,10 @@ from rl_sched.evaluation.report import build_report, write_report
 from rl_sched.evaluation.robustness import shown_policies, standings
 from rl_sched.evaluation.scores import ALL_WORKLOADS
 from rl_sched.plots import FIGURES, style
+from rl_sched.plots.jps_front import front
 from rl_sched.plots.report_figures import draw_report
 from rl_sched.policies import POLICIES
+from rl_sched.policies.jps.generate import generate
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import simulate
 from rl_sched.sim.watching import Watch
@@ -88,6 +90,25 @@ def test_bars_of_strategies_begin_with_the_best() -> None:
     assert speedup.strategies == ["b", "a"]
 
 
+def jps_figures() -> dict[str, tuple[tuple, dict]]:
+    """Arguments of the figures of static placement: small instances."""
+    some = [generate("base", 3, 7, seed) for seed in range(3)]
+    history = pd.DataFrame(
+        {"sampler": ["tpe", "tpe", "random"], "alpha": [0.0, 0.5, 0.2], "beta": [1.0, 0.5, 0.3], "samples": [5, 9, 7]}
+    ).assign(cost=[1.0, 1.2, 1.1], unfairness=[0.2, 0.1, 0.3])
+    return {
+        "jps_grid": ((some, (0.0, 0.5), (0.5, 1.0)), {"samples": 4}),
+        "jps_front": ((some, (0.25, 1.0)), {"samples": 4}),
+        "jps_cdf": ((some,), {"samples": 4}),
+        "jps_categories": ((some[0],), {}),
+        "jps_workers": ((some[0],), {}),
+        "jps_scaling": (((4, 6),), {"num_jobs": 3, "seeds": 2, "samples": 3}),
+        "jps_samplers": ((some, (1, 4)), {}),
+        "jps_trials": ((history,), {}),
+        "jps_gap_time": ((some,), {"samples": (1, 4)}),
+    }
+
+
 def arguments(name: str) -> tuple[tuple, dict]:
     """Something to draw for every registered figure."""
     table = ablation(3, 4)
@@ -109,6 +130,7 @@ def arguments(name: str) -> tuple[tuple, dict]:
         "stability": ((long_runs(),), {}),
         "robustness": robustness_arguments(),
         **hybrid_figures(),
+        **jps_figures(),
     }[name]
 
 
@@ -328,3 +350,11 @@ def test_heat_map_adds_up_to_the_busy_time() -> None:
     assert busy_s == pytest.approx(float(result.pool_busy_gpu_s.sum()), rel=1e-9)
     down = (data.edges_s[1:] < 50.0) & (data.edges_s[:-1] > 30.0)  # node 0 is out of order then
     assert (data.busy_frac[0, down] == 0).all()
+
+
+def test_the_front_of_jps_is_not_beaten() -> None:
+    data = FIGURES.load("jps_trials").data(jps_figures()["jps_trials"][0][0])
+    assert data.on_front.tolist() == [True, True, True]  # the third is alone in its sampler
+    assert front(np.array([1.0, 2.0, 2.0]), np.array([2.0, 1.0, 3.0])).tolist() == [True, True, False]
+    with pytest.raises(ConfigError, match="alpha"):
+        FIGURES.load("jps_trials").data(pd.DataFrame({"cost": [1.0]}))

@@ -34,7 +34,7 @@ def data(instances: Sequence[Instance], alphas: Sequence[float], betas: Sequence
             above[a, b] = 100.0 * np.mean([p.gap for p in found])
             fairness[a, b] = np.mean([p.fairness for p in found])
     text = (
-        f"n = {len(instances)} instances a cell, N = {samples} samples, the same draws in all cells. Means, no interval: "
+        f"n = {len(instances)} instances a cell, N = {samples} samples, the same draws in all. Means, no interval: "
         "cells share instances. JCT is shown above the relaxation's bound; scores of different beta are not compared."
     )
     return Data(tuple(alphas), tuple(betas), above, fairness, text)

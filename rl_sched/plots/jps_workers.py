@@ -30,7 +30,7 @@ def data(instance: Instance, *, samples: int = 40, seed: int = 0) -> Data:
     idle = int((found.owner < 0).sum())
     text = (
         f"n = 1 instance, N = {samples}; {idle} of {instance.num_workers} workers idle. Shade: time at work until the "
-        f"last job ends; every worker has one job at most. No interval: one placement. Mean JCT {100 * found.gap:.2f} % "
+        f"last job ends; every worker has one job. No interval: one placement. Mean JCT {100 * found.gap:.2f} % "
         "above the relaxation's bound at most."
     )
     return Data(busy, found.jct_s, text)

@@ -4,7 +4,7 @@ A job trains ``epochs`` times over ``samples`` samples, in iterations of ``batch
 iteration in proportion to their throughputs, so that they finish together, and then exchange gradients by a ring
 all-reduce over the slowest of their links (Patarasuk and Yuan, 2009): each sends 2 (m - 1) / m times the model's bytes.
 
-    JCT_i = w_i / R_i + (w_i / batch) 2 (m - 1) / m D_i / min link,   w_i = epochs_i samples_i,   R_i = sum of throughputs
+    JCT_i = w_i / R_i + (w_i / batch) 2 (m - 1) / m D_i / min link,  w_i = epochs_i samples_i,  R_i = sum of throughputs
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For any prices p >= 0, and for each job, class b of links and number m of workers, and any v > 0,
 
-    sum of JCTs >= sum_i min over (b, m) [ C_i(m, b) + 2 sqrt(w_i v) + sum of the m least p_k - v rho_ik in classes >= b ]
+    sum of JCTs >= sum_i min over (b, m) [ C_i(m, b) + 2 sqrt(w_i v) + sum of m least p_k - v rho_ik in classes >= b ]
                    - sum_k p_k
 
 since w / R >= 2 sqrt(w v) - v R. A job that buys from classes b and better pays for gradients as if b were its slowest:
@@ -40,8 +40,8 @@ def bound(problem: Problem, relaxation: Relaxation, upper_s: float, steps: int =
     v = np.tile(relaxation.v[:, None, None], (1, links, k))  # with these prices, the relaxation's own bound
     return float(
         _ascend(
-            problem.rate, problem.work_s, problem.sync_s, problem.link, price, v, np.full(v.shape, _PACE), upper_s, steps,
-            np.zeros(k), np.zeros(k, np.int64), np.zeros(k), np.zeros(k, np.int64),
+            problem.rate, problem.work_s, problem.sync_s, problem.link, price, v, np.full(v.shape, _PACE),
+            upper_s, steps, np.zeros(k), np.zeros(k, np.int64), np.zeros(k), np.zeros(k, np.int64),
         )
     )  # fmt: skip
 
