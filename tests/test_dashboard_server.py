@@ -126,6 +126,7 @@ def test_clients_are_told_the_whole_state_and_then_what_is_new(server: Served) -
         assert {bar[0] for bar in whole["lanes"][0]["bars"]} == set(range(60))
 
 
+@pytest.mark.slow
 def test_a_killed_simulation_is_noticed_and_begins_anew(server: Served) -> None:
     assert server.post("/api/start", {**RACE, "paused": True})[0] == 200
     children = subprocess.run(
@@ -276,7 +277,8 @@ def _calls(api: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
 
 def _prepare(server: Served, path: str) -> None:
     """A state in which a command makes sense."""
-    if server.get("/api/status")["state"] != "paused":
+    status = server.get("/api/status")
+    if status["state"] != "paused" or status["lanes"][0]["decisions"] == 0:
         server.post("/api/stop")
         server.post("/api/start", {**RACE, "paused": True})
         server.post("/api/step", {"decisions": 1})
