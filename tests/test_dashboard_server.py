@@ -313,3 +313,17 @@ def test_every_route_answers_as_its_document_says(server: Served, data: Path) ->
         for method in {"get", "post", "delete", "put", "patch"} - set(methods):
             if path != "/api/hybrid/{command}" and not (path.startswith("/api/hybrid/") and method == "post"):
                 assert server.ask(method.upper(), path)[0] == 405, (method, path)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_when_the_server_is_killed(tmp_path: Path) -> None:
+    one = Served(tmp_path)
+    assert one.ask("GET", "/api/sweeps")[1] == []  # the reader of files is there too
+    folder = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    children = [Path(f"/proc/{pid}") for pid in folder.read_text().split()]
+    assert len(children) >= 2
+    one.kill()
+    end = time.monotonic() + 60
+    while any(child.exists() for child in children):
+        assert time.monotonic() < end, "a process has outlived the server"
+        time.sleep(0.1)
