@@ -205,8 +205,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--quick", action="store_true", help="a small race: shows that it runs, measures nothing")
+    parser.add_argument("--seconds", type=float, default=Sizes().seconds, help="of the crowd (default: %(default)s)")
     arguments = parser.parse_args()
-    emit(measure(QUICK if arguments.quick else Sizes()), arguments.json)
+    emit(measure(QUICK if arguments.quick else Sizes(seconds=arguments.seconds)), arguments.json)
 
 
 if __name__ == "__main__":

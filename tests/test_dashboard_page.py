@@ -142,6 +142,7 @@ def test_a_refused_race_says_why_and_an_empty_page_says_what_to_do(page: Browser
         page.open(f"{server.address}/#race")
         page.until("document.body.textContent.includes('Choose policies above and press Start')")
         page.until("document.querySelectorAll('.pick input:checked').length === 4")
+        page.until("!!document.querySelector('input[placeholder^=a100]')")
         page.js("document.querySelector('input[placeholder^=a100]').value = 'b200:1x8'")
         page.click("button.main", "Start")
         page.until("document.querySelector('[role=alert]').textContent.includes('Unknown GPU type')")

@@ -126,6 +126,7 @@ def test_clients_are_told_the_whole_state_and_then_what_is_new(server: Served) -
         assert {bar[0] for bar in whole["lanes"][0]["bars"]} == set(range(60))
 
 
+@pytest.mark.slow
 def test_a_killed_simulation_is_noticed_and_begins_anew(server: Served) -> None:
     assert server.post("/api/start", {**RACE, "paused": True})[0] == 200
     children = subprocess.run(
@@ -276,7 +277,8 @@ def _calls(api: dict[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
 
 def _prepare(server: Served, path: str) -> None:
     """A state in which a command makes sense."""
-    if server.get("/api/status")["state"] != "paused":
+    status = server.get("/api/status")
+    if status["state"] != "paused" or status["lanes"][0]["decisions"] == 0:
         server.post("/api/stop")
         server.post("/api/start", {**RACE, "paused": True})
         server.post("/api/step", {"decisions": 1})
@@ -311,3 +313,17 @@ def test_every_route_answers_as_its_document_says(server: Served, data: Path) ->
         for method in {"get", "post", "delete", "put", "patch"} - set(methods):
             if path != "/api/hybrid/{command}" and not (path.startswith("/api/hybrid/") and method == "post"):
                 assert server.ask(method.upper(), path)[0] == 405, (method, path)
+
+
+@pytest.mark.slow
+def test_nothing_is_left_when_the_server_is_killed(tmp_path: Path) -> None:
+    one = Served(tmp_path)
+    assert one.ask("GET", "/api/sweeps")[1] == []  # the reader of files is there too
+    folder = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    children = [Path(f"/proc/{pid}") for pid in folder.read_text().split()]
+    assert len(children) >= 2
+    one.kill()
+    end = time.monotonic() + 60
+    while any(child.exists() for child in children):
+        assert time.monotonic() < end, "a process has outlived the server"
+        time.sleep(0.1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from rl_sched.dashboard.child import follow_parent
 from rl_sched.errors import RlSchedError
 
 #: Time between two updates, s; most tasks of one update; tasks of which the newest update tells the scatter.
@@ -26,7 +26,7 @@ IDLE_S = 0.5
 
 def main(pipe: Connection) -> None:
     """Serves until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent()
     HybridWorker(pipe).serve()
 
 

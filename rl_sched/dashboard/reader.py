@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 from rl_sched.dashboard.catalogue import Catalogue, Places, collect, describe_workload
+from rl_sched.dashboard.child import follow_parent
 from rl_sched.dashboard.choices import Setup
 
 
 def begin() -> None:
-    """Once per process: Ctrl-C in the terminal is the server's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Once per process."""
+    follow_parent()
 
 
 def read_catalogue(places: Places) -> Catalogue:

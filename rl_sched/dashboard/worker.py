@@ -8,13 +8,13 @@ at the end of a race.
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from rl_sched.dashboard.child import follow_parent
 from rl_sched.errors import RlSchedError
 
 #: Time between two updates, s.
@@ -27,8 +27,7 @@ BACKLOG = 3
 
 def main(pipe: Connection) -> None:
     """Serves until the other end of the pipe is closed."""
-    # Ctrl-C in the terminal is the server's: it closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent()
     Worker(pipe).serve()
 
 

@@ -129,7 +129,7 @@ def browsing() -> Iterator[Browser]:
         process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             url = _page(Path(folder) / "DevToolsActivePort")
-            with connect(url, max_size=None, open_timeout=START_S) as socket:
+            with connect(url, max_size=None, open_timeout=START_S, ping_interval=None) as socket:
                 yield Browser(socket)
         finally:
             process.terminate()

@@ -87,9 +87,9 @@ async function pickWorkload() {
   const id = parts.workload.value, generated = id.startsWith("trace:");
   parts.forGenerators.hidden = !generated;
   parts.workloadAbout.textContent = "…";
+  parts.cluster.value = "";
   try { workload = await ask(`/api/workload?id=${encodeURIComponent(id)}`); } catch (error) { parts.workloadAbout.textContent = error.message; return; }
   if (parts.workload.value !== id) return;
-  parts.cluster.value = "";
   parts.cluster.placeholder = workload.cluster || workload.cluster_about;
   parts.workloadAbout.textContent = workload.missing || `${workload.jobs ? `${whole(workload.jobs)} jobs, ${whole(workload.seeds)} VAL workloads, ` : ""}${workload.cluster_about}`;
   listPolicies();
