@@ -9,6 +9,7 @@ multi-start local search with the same number of starts, on the same instances; 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def exact_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         proven += best.proven
         ours.append(best.gap(found))
         peer.append(best.gap(place(instance, samples=STARTS, rng=n, sampler="random")))
-    highs = [cpu_ms(lambda i=i: by_highs(i)) for i in small_instances(sizes.highs)]
+    highs = [cpu_ms(functools.partial(by_highs, i)) for i in small_instances(sizes.highs)]
     unproven = len(took) - proven
     yield line(
         f"exact optimum unproven, of {len(took)}, S <= 6, K <= 24, six families", "instances", unproven, 0, LIMIT, 0

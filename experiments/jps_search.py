@@ -78,8 +78,9 @@ def load_search(path: Path = PLAN, *, quick: bool = False, overrides: list[str] 
 def grid(plan: SearchPlan) -> list[dict[str, Any]]:
     """As many points as trials: a square grid of alpha and beta at the default N."""
     side = max(1, int(np.sqrt(plan.trials)))
-    alphas, betas = (np.linspace(*plan.space[name][:2], side) for name in ("alpha", "beta"))
-    samples = int(np.clip(DEFAULT[2], *plan.space["samples"][:2]))
+    alphas, betas = (np.linspace(plan.space[name][0], plan.space[name][1], side) for name in ("alpha", "beta"))
+    least, most = plan.space["samples"][:2]
+    samples = int(min(max(DEFAULT[2], least), most))
     return [{"alpha": float(a), "beta": float(b), "samples": samples} for a, b in itertools.product(alphas, betas)]
 
 

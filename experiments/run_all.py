@@ -89,13 +89,15 @@ def trials_of(sizes: Sizes, data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["sampler", "alpha", "beta", "samples", "cost", "unfairness"])
 
 
+def _sampled(sampler: str) -> Callable[[int, Instance], Any]:
+    return lambda n, instance: place(instance, rng=n, sampler=sampler)
+
+
 def summary(sizes: Sizes) -> pd.DataFrame:
     """One row a method: mean JCT, gap to the proven optimum, fairness (Jain, spread), and the gap's 95 % interval."""
     some = instances(sizes.instances)
     best = [optimum(i) for i in some]
-    methods: dict[str, Callable[[int, Instance], Any]] = {
-        f"JPS, {name}": lambda n, i, name=name: place(i, rng=n, sampler=name) for name in SAMPLERS
-    }
+    methods: dict[str, Callable[[int, Instance], Any]] = {f"JPS, {name}": _sampled(name) for name in SAMPLERS}
     methods["JPS, promise, beta = 0.5"] = lambda n, i: place(i, beta=0.5, rng=n)
     methods["JPS, promise, alpha = 0.5"] = lambda n, i: place(i, alpha=0.5, rng=n)
     methods["optimum"] = lambda n, i: best[n].best

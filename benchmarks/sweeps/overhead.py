@@ -67,7 +67,7 @@ def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
         store.ensure()  # its tables take seconds to make, once for ever
     with _ray(), ledger.lock():
         begin_s = time.process_time()
-        tracking = SweepTracking(plan, ledger, store) if with_mlflow else None
+        tracking = SweepTracking(plan, ["default"], ledger, store) if with_mlflow else None
         summary = execute(
             *(plan, ["default"], ledger, "sweep"),
             body="rl_sched.testing.toy_trials:idle",

@@ -43,7 +43,7 @@ def front(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n,) bool: points that no other point beats in one and equals or beats in the other; less is better."""
     no_worse = (first[:, None] <= first) & (second[:, None] <= second)
     better = (first[:, None] < first) | (second[:, None] < second)
-    return ~(no_worse & better).any(axis=0)
+    return np.asarray(~(no_worse & better).any(axis=0))
 
 
 def _half(values: np.ndarray) -> np.ndarray:

@@ -40,6 +40,10 @@ class Data(NamedTuple):
     caption: str
 
 
+def _placing(samples: int, sampler: str) -> Callable[[int, Instance], Placement]:
+    return lambda seed, instance: place(instance, samples=samples, rng=seed, sampler=sampler)
+
+
 def data(instances: Sequence[Instance], *, samples: Sequence[int] = (1, 5, 10, 20, 40, 100)) -> Data:
     """Runs every method on every instance. Peers that take other solvers: ``benchmarks.jps``."""
     best = [optimum(i) for i in instances]
@@ -55,10 +59,8 @@ def data(instances: Sequence[Instance], *, samples: Sequence[int] = (1, 5, 10, 2
         error = 1.96 * np.std(gaps, ddof=1) / np.sqrt(len(gaps)) if len(gaps) > 1 else np.nan
         return Point(method, setting, float(np.median(took)), float(np.mean(gaps)), float(error))
 
-    points = [point("JPS", str(n), lambda k, i, n=n: place(i, samples=n, rng=k)) for n in samples]
-    points += [
-        point("multi-start", str(n), lambda k, i, n=n: place(i, samples=n, rng=k, sampler="random")) for n in samples
-    ]
+    points = [point("JPS", str(n), _placing(n, "promise")) for n in samples]
+    points += [point("multi-start", str(n), _placing(n, "random")) for n in samples]
     points.append(point("market, best category", "", lambda _, i: _by_market(i, 1)))
     points.append(point("market, all categories", "", lambda _, i: _by_market(i, MAX_LISTED)))
     points.append(point("branch and bound", "", lambda _, i: optimum(i).best))
@@ -87,8 +89,9 @@ def draw(figure_data: Data) -> Figure:
             own = [p for p in figure_data.points if p.method == method]
             above = np.maximum([p.above for p in own], LEAST_PERCENT)
             low = np.minimum([p.error for p in own], 0.9 * above)
+            bars = np.array([low, [p.error for p in own]])
             ax.errorbar(
-                [max(p.ms, 1e-2) for p in own], above, yerr=[low, [p.error for p in own]], fmt="o-", markersize=4,
+                [max(p.ms, 1e-2) for p in own], above, yerr=bars, fmt="o-", markersize=4,
                 color=style.OTHERS[n], label=method, capsize=2, linewidth=1.0,
             )  # fmt: skip
             for p, y in zip(own, above, strict=True):

@@ -95,7 +95,12 @@ class Limits:
         # A cell that is tried again comes here again: only what is new counts.
         before, now = self._used.get(folder.name, _Used(0, 0.0, 0.0)), _Used(int(ended), steps, cpu_s)
         self._used[folder.name] = now
-        self._total = _Used(*(total + new - old for total, new, old in zip(self._total, now, before, strict=True)))
+        total = self._total
+        self._total = _Used(
+            total.trials + now.trials - before.trials,
+            total.steps + now.steps - before.steps,
+            total.cpu_s + now.cpu_s - before.cpu_s,
+        )
 
 
 def size_of(folder: Path) -> float:

@@ -35,7 +35,7 @@ def costs(problem: Problem, relaxation: Relaxation) -> np.ndarray:
     """(S + 1, K + 1) float64: f_i of c workers; row S is the idle part and costs nothing."""
     s, k = problem.rate.shape
     c = np.arange(1, k + 1)
-    alone = problem.work_s * relaxation.count / np.maximum(relaxation.rate, 1e-12)
+    alone = problem.work_s * relaxation.workers / np.maximum(relaxation.rate, 1e-12)
     # Links: of the class that the middle one of the workers has.
     sync = problem.sync_s[:, int(np.sort(problem.link)[k // 2])]
     f = np.zeros((s + 1, k + 1))

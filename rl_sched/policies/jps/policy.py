@@ -159,14 +159,14 @@ class JpsPlayer:
             free_s[p, : len(times)] = times
         fastest_s = jobs.run_s.min(axis=1)
         equal_s = jobs.age_s + fastest_s * max(1.0, demand / max(int(gpus.sum()), 1))
-        p = self._policy
-        rng = np.random.default_rng((p.seed, snapshot.decision))
-        spread = p.alpha + (1 - p.alpha) * np.arange(p.samples) / p.samples
-        factor = np.exp(SPREAD * spread[:, None] * rng.standard_normal((p.samples, k)))
+        jps = self._policy
+        rng = np.random.default_rng((jps.seed, snapshot.decision))
+        spread = jps.alpha + (1 - jps.alpha) * np.arange(jps.samples) / jps.samples
+        factor = np.exp(SPREAD * spread[:, None] * rng.standard_normal((jps.samples, k)))
         order, pool, start_s = np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k)
         plan_kernels.best_plan(
-            factor, rng.random((MOVES * p.samples if k > 1 else 0, 2)), fastest_s * jobs.num_gpus, jobs.num_gpus,
-            jobs.run_s, jobs.home, jobs.stay_s, jobs.age_s, equal_s, free_s, gpus, p.beta, np.zeros_like(free_s),
+            factor, rng.random((MOVES * jps.samples if k > 1 else 0, 2)), fastest_s * jobs.num_gpus, jobs.num_gpus,
+            jobs.run_s, jobs.home, jobs.stay_s, jobs.age_s, equal_s, free_s, gpus, jps.beta, np.zeros_like(free_s),
             np.zeros(k), np.zeros(k, np.int64), order, pool, start_s,
         )  # fmt: skip
         now = start_s <= 0

@@ -32,7 +32,7 @@ class Relaxation(NamedTuple):
     bound_s: float  #: no placement has a smaller sum of JCTs
     v: np.ndarray  # (S,) what a unit of rate is worth to each job
     rate: np.ndarray  # (S,) R of each job
-    count: np.ndarray  # (S,) workers of each job, fractions included
+    workers: np.ndarray  # (S,) workers of each job, fractions included
     owner: np.ndarray  # (K,) job with the largest part of each worker
 
 
