@@ -218,7 +218,7 @@ def test_the_relaxation_is_solved_and_below_the_optimum() -> None:
         relaxation = relax(problem)
         # The rates that the dual's own shares give must cost what the bound says, or it is not at its top.
         assert (problem.work_s / relaxation.rate).sum() == pytest.approx(relaxation.bound_s, rel=5e-3)
-        assert relaxation.count.sum() == pytest.approx(16)
+        assert relaxation.workers.sum() == pytest.approx(16)
 
 
 @given(st.integers(0, 10**6), st.lists(st.floats(0, 1e4), min_size=1, max_size=9))

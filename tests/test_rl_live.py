@@ -70,7 +70,7 @@ def test_attention_and_probabilities_are_the_networks_own() -> None:
     player = LivePlanner(one, scenario).player(workload, scenario.cluster, scenario.rules)
     seen = {}
     network = one.network
-    with network.attended.register_forward_hook(lambda m, i, o: seen.update(mean=i[0])):  # type: ignore[union-attr]
+    with network.layers[-1].attended.register_forward_hook(lambda m, i, o: seen.update(mean=i[0])):  # type: ignore[union-attr]
         with network.gpu_in.register_forward_hook(lambda m, i, o: seen.update(gpu=o)):  # type: ignore[union-attr]
             thoughts = player.look_back(made[:150])
     assert thoughts.probs.sum() + thoughts.wait_prob == pytest.approx(1.0, abs=1e-5)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rl_sched.config import build
+from rl_sched.sweeps.cell import arm_run
 from rl_sched.sweeps.ledger import Ledger, write_json
 from rl_sched.sweeps.plan import Cell, Plan
 from rl_sched.sweeps.worker import CURVE_POINTS, VAL_METRIC, run_cell
@@ -44,7 +45,8 @@ def test_finished_cell(plan: Plan, ledger: Ledger, monkeypatch: pytest.MonkeyPat
     assert [n["steps"] for n in news if "val" in n] == [500, 1000, 1500, 2000]
     assert [r["step"] for r in records if VAL_METRIC in r.get("values", {})] == [500, 1000, 1500, 2000]
     assert sum(r["op"] == "metrics" for r in records) <= CURVE_POINTS + 4 + 2
-    assert records[0]["parent"] == "S" and records[0]["tags"]["arm"] == "network.name=mlp"
+    assert records[0]["parent"] == arm_run("S", cell.arm, cell.scenario)
+    assert records[0]["tags"]["arm"] == "network.name=mlp"
     params = next(r["values"] for r in records if r["op"] == "params")
     assert params["train.steps"] == "2000" and params["network.name"] == "mlp"
     assert records[-1]["status"] == "FINISHED"

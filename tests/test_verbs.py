@@ -149,7 +149,8 @@ def test_commands_of_the_readme_exist(repository: Path) -> None:
     for command in re.findall(r"^(?:\.venv/bin/python) (.+)$", readme, re.M):
         words = command.split()
         if words[0] == "-m":
-            assert (repository / (words[1].replace(".", "/") + ".py")).is_file(), command
+            path = words[1].replace(".", "/")
+            assert (repository / f"{path}.py").is_file() or (repository / path / "__main__.py").is_file(), command
             options = {word for word in words if word.startswith("--")}
             subcommand = list(itertools.takewhile(lambda word: not word.startswith("--"), words[1:]))
             asked = [sys.executable, "-m", *subcommand, "--help"]

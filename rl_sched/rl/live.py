@@ -22,7 +22,7 @@ from rl_sched.errors import CheckpointError, SimulationError
 from rl_sched.rl import masking
 from rl_sched.rl.deciding import decision_of
 from rl_sched.rl.learned_policy import LearnedPolicy
-from rl_sched.rl.networks.cross_attention import CrossAttention
+from rl_sched.rl.networks.cross_attention import AttentionLayer, CrossAttention
 from rl_sched.rl.networks.packing import ABSENT
 from rl_sched.rl.task import judged
 from rl_sched.scenarios.base import Scenario
@@ -44,7 +44,7 @@ class Thoughts(NamedTuple):
     wait_prob: float
     logits: np.ndarray  # (W, T) of starting the job of a slot on a pool; nan where that is illegal
     probs: np.ndarray  # (W, T) 0 where illegal
-    attention: np.ndarray | None  # (W, G) weights of a job's query on the GPUs, mean over heads; None = no attention
+    attention: np.ndarray | None  # (W, G) of each job on the GPUs, last layer, mean over heads; None = no attention
 
 
 class _Mirror(SchedulingVectorEnv):
@@ -171,11 +171,13 @@ class LivePlayer:
 
 
 def _attending(network: CrossAttention, obs: dict[str, torch.Tensor], window: int, gpus: int) -> tuple:
-    """The output for one observation, and the (W, G) weights of its jobs on the GPUs, mean over heads."""
+    """The output for one observation, and the (W, G) weights of its jobs on the GPUs: last layer, mean over heads."""
+    last = network.layers[-1]
+    assert isinstance(last, AttentionLayer)
     seen: dict[str, torch.Tensor] = {}
     hooks = [
         layer.register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, out))
-        for name, layer in (("query", network.query), ("gpu", network.gpu_in))
+        for name, layer in (("query", last.query), ("gpu", network.gpu_in))
     ]
     try:
         output = network(obs)
@@ -184,7 +186,7 @@ def _attending(network: CrossAttention, obs: dict[str, torch.Tensor], window: in
             hook.remove()
     tokens = seen["gpu"][0].relu()  # (G, d)
     width = tokens.shape[1]
-    query = seen["query"].view(-1, network.heads, width) * width**-0.5  # (M + 1, heads, d), the last one waits
+    query = seen["query"].view(-1, last.heads, width) * width**-0.5  # (M + 1, heads, d), the last one waits
     absent = (obs["gpus"][0, :, -network.num_types :].sum(dim=1) == 0) * ABSENT
     weights = torch.softmax(query @ tokens.T + absent, dim=2).mean(dim=1)
     out = np.zeros((window, gpus))
