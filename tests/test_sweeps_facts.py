@@ -152,6 +152,11 @@ def test_a_trial_is_run_again_and_compared(
     write_outcome(folder, body(cell, folder, lambda step, metrics: None))
     write_json(folder / "spool.sync.json", {"runs": {cell.id: "f00d"}})
     assert find(store, "f00d") == find(store, cell.id)
+    about = (folder / "cell.json").read_text()
+    write_json(folder / "cell.json", {**json.loads(about), "parent": "another"})
+    with pytest.raises(SweepError, match="'f00d' is of a population"):
+        find(store, "f00d")
+    (folder / "cell.json").write_text(about)
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
     assert verb.main([cell.id, *data]) == 0
     assert "Reproduced: all 6 numbers agree (largest relative difference 0" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def find(store: Store, run: str) -> tuple[Cell, Path]:
         run: A cell's id, or MLflow's id of its run.
 
     Raises:
-        SweepError: There is no such cell, or it is not finished.
+        SweepError: There is no such cell, it is not finished, or it belongs to a population.
     """
     folders = sorted(store.sweeps.glob("*/cells/*")) if store.sweeps.is_dir() else []
     found = [f for f in folders if f.name == run or run in _mlflow_ids(f)]
@@ -65,7 +65,13 @@ def find(store: Store, run: str) -> tuple[Cell, Path]:
         raise SweepError(
             f"Only a finished trial can be compared; the one in {folder} is not. Continue its sweep first."
         )
-    return Cell(**about), folder
+    cell = Cell(**about)
+    if cell.population or cell.parent is not None:
+        raise SweepError(
+            f"A trial that goes on from another one's checkpoint cannot be run again alone; {run!r} is of a population. "
+            "Run its sweep again with another --data folder."
+        )
+    return cell, folder
 
 
 def _mlflow_ids(folder: Path) -> set[str]:
