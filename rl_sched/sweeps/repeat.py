@@ -68,7 +68,7 @@ def find(store: Store, run: str) -> tuple[Cell, Path]:
     cell = Cell(**about)
     if cell.population or cell.parent is not None:
         raise SweepError(
-            f"A trial that goes on from another one's checkpoint cannot be run again alone; {run!r} is of a population. "
+            f"A trial that goes on from another's checkpoint cannot be run again alone; {run!r} is of a population. "
             "Run its sweep again with another --data folder."
         )
     return cell, folder
