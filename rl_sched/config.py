@@ -147,7 +147,7 @@ class ReplayConfig:
     rollout: int = 4  #: steps per environment between two rounds of updates
     ratio: float = 1.0  #: transitions learned from per environment step
     minibatch: int = 512
-    n_step: int = 10  #: rewards summed before the value of the next state stands in for the rest
+    n_step: int = 5  #: rewards summed before the value of the next state stands in for the rest
     priority: float = 0.3  #: exponent of the temporal-difference error (Schaul et al., 2016); 0 = uniform
     priority_beta: float = 0.4  #: exponent of the correction for it at the start; 1 at the last step
 
@@ -186,8 +186,8 @@ class SACConfig:
     alpha_lr: float = 3e-2  #: of the logarithm of the temperature
     gamma: float = 0.99  #: with rewards paid at once (``lost``) it only calms; with raw costs a policy waits for ever
     alpha: float = 0.05  #: temperature at the start
-    entropy_frac: float = 0.2  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
-    entropy_frac_final: float = 0.02  #: ... and at the last step
+    entropy_frac: float = 0.5  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
+    entropy_frac_final: float = 0.2  #: ... and at the last step
     entropy_backup: bool = False  #: values count the entropy to come; without, only the policy's loss does
     tau: float = 0.02  #: what the target networks take over at every update
     max_grad_norm: float = 10.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Above these, a policy has begun to wait for ever, or decides by luck.
 NOOP_ALARM = 0.6
 GAP_ALARM = 0.05
-#: SAC: factor between the policy's entropy and the one aimed at, above which the temperature does not do its work.
+#: SAC: factor between the entropy that the temperature sets and the one aimed at: above, it does not do its work.
 ENTROPY_ALARM = 2.0
 #: Share of the steps before which there is no alarm: a fresh policy's most likely action is often to wait.
 QUIET_FRAC = 0.2
@@ -125,7 +125,7 @@ class _Console:
             print(f"    alarm: greedy is {gap:.0%} worse than sampled", flush=True)
         aim = p.metrics.get("entropy_aim_nats")
         if aim is not None and aim > 0:
-            ratio = p.metrics["entropy_nats"] / aim
+            ratio = p.metrics["entropy_tuned_nats"] / aim
             if not 1 / ENTROPY_ALARM <= ratio <= ENTROPY_ALARM:
                 at = f"temperature {p.metrics['temperature']:.2g}"
                 print(f"    alarm: entropy is {ratio:.2g} x the one aimed at ({at})", flush=True)

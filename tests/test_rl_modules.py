@@ -224,9 +224,9 @@ def test_copy_and_margin_losses() -> None:
 
 
 def test_soft_target_and_losses_of_sac() -> None:
-    half, alpha = np.log(0.5), 0.1
+    half, alpha = np.log(0.5), 0.5
     out = {
-        "log_probs": torch.tensor([[half, half, masking.MASKED]]),
+        "log_probs": torch.tensor([[np.log(0.25), np.log(0.75), masking.MASKED]], dtype=torch.float32),
         "q": torch.tensor([[1.0, 3.0, masking.MASKED]]),
         "q_twin": torch.tensor([[2.0, 2.0, masking.MASKED]]),
         "next_log_probs": torch.tensor([[half, half, masking.MASKED]]),
@@ -241,22 +241,38 @@ def test_soft_target_and_losses_of_sac() -> None:
     _, error, parts = sac_losses(out, batch, torch.tensor(np.log(alpha)), 0.5)
     target = -1.0 + 0.9 * (5.0 - alpha * half)
     assert float(error) == pytest.approx((abs(3.0 - target) + abs(2.0 - target)) / 2, rel=1e-5)
-    assert float(parts["policy_loss"]) == pytest.approx(alpha * half - (1.0 + 2.0) / 2, rel=1e-5)
+    # The smaller values are 1 and 2, so the policy is drawn to softmax(2, 4).
+    p = 1 / (1 + np.exp(-2.0))
+    assert float(parts["policy_loss"]) == pytest.approx(-(1 - p) * np.log(0.25) - p * np.log(0.75), rel=1e-5)
     _, plain, _ = sac_losses(out, batch, torch.tensor(np.log(alpha)), 0.5, entropy_backup=False)
     target = -1.0 + 0.9 * 5.0
     assert float(plain) == pytest.approx((abs(3.0 - target) + abs(2.0 - target)) / 2, rel=1e-5)
-    assert float(parts["entropy"]) == pytest.approx(-half) and float(parts["entropy_aim"]) == pytest.approx(-half / 2)
+    assert float(parts["entropy_tuned"]) == pytest.approx(-(1 - p) * np.log(1 - p) - p * np.log(p), rel=1e-5)
+    assert float(parts["entropy"]) == pytest.approx(-0.25 * np.log(0.25) - 0.75 * np.log(0.75), rel=1e-5)
+    assert float(parts["entropy_aim"]) == pytest.approx(-half / 2)
 
 
-@pytest.mark.parametrize("frac", [0.2, 0.8])
-def test_temperature_drives_the_entropy_to_its_aim(frac: float) -> None:
+@pytest.mark.parametrize("alpha", [1e-30, 1e-6, 1e6])
+def test_any_temperature_is_finite(alpha: float) -> None:
+    module = build("sac", "mlp")
+    rng = np.random.default_rng(5)
+    batch = train_batch(rng, random_obs(rng))
+    loss, _, parts = sac_losses(module.forward_train(batch), batch, torch.tensor(np.log(alpha)), 0.3)
+    loss.backward()
+    assert all(torch.isfinite(part).all() for part in parts.values())
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in module.parameters())
+
+
+@pytest.mark.parametrize(("frac", "start"), [(0.2, 2.0), (0.8, 1e-3)])
+def test_temperature_drives_the_entropy_to_its_aim(frac: float, start: float) -> None:
     module = build("sac", "mlp")
     rng = np.random.default_rng(2)
+    module.log_alpha.data.fill_(np.log(start))
     optimizer = torch.optim.Adam(module.network.parameters(), lr=3e-3)
     temperature = torch.optim.Adam([module.log_alpha], lr=5e-2)
     batch = train_batch(rng, random_obs(rng, 128))
     alphas, ratios = [], []
-    for _ in range(600):
+    for _ in range(400):
         module.zero_grad()
         out = module.forward_train(batch)
         loss, _, parts = sac_losses(out, batch, module.log_alpha, frac)
@@ -264,11 +280,12 @@ def test_temperature_drives_the_entropy_to_its_aim(frac: float) -> None:
         optimizer.step()
         temperature.step()
         alphas.append(float(parts["temperature"]))
-        ratios.append(float(parts["entropy"] / parts["entropy_aim"]))
-    assert ratios[0] > 1.1  # a fresh policy is nearly uniform, so the temperature falls at first
-    assert np.mean(ratios[-100:]) == pytest.approx(1.0, abs=0.15)
-    steps = np.diff(alphas)
-    assert steps.min() < -1e-4 and steps.max() > 1e-5  # and it rises again where the policy has become too sure
+        ratios.append([float(parts[name] / parts["entropy_aim"]) for name in ("entropy_tuned", "entropy")])
+    # It falls where the values say too little, and rises where they say too much.
+    assert alphas[-1] < alphas[0] / 2 if frac == 0.2 else alphas[-1] > alphas[0] * 2
+    tuned, policy = np.mean(ratios[-100:], axis=0)
+    assert tuned == pytest.approx(1.0, abs=0.02)
+    assert policy == pytest.approx(1.0, abs=0.15)  # it follows
 
 
 def test_target_networks_are_no_part_of_training() -> None:

@@ -65,7 +65,7 @@ class Rollout(NamedTuple):
     obs: dict[str, Tensor]  #: (T, N, ...) each
     actions: Tensor  #: (T, N) int64
     log_probs: Tensor  #: (T, N) of the taken actions
-    values: Tensor  #: (T + 1, N)
+    values: Tensor  #: (T + 1, N); the last row is anything where the algorithm needs none
     rewards: Tensor  #: (T, N) as paid by the environment
     discounts: Tensor  #: (T, N) by elapsed time, of what follows the step; 1 where there is none
     done: Tensor  #: (T, N) bool

@@ -144,7 +144,8 @@ class SchedulingRunner(EnvRunner, Checkpointable):
             out.discounts[t] = torch.from_numpy(self.env.discounts)
             out.done[t] = torch.from_numpy(done)
             out.reset[t] = torch.from_numpy(was_reset)
-        _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})
+        if self.module.values_last:
+            _, out.values[self._steps] = self._policy({key: torch.from_numpy(part) for key, part in self._obs.items()})
         self.count(out, self.env.pop_finished())
         return out
 

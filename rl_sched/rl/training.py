@@ -267,6 +267,7 @@ def _metrics(result: dict[str, Any]) -> dict[str, float]:
         "clip_frac": "clip_frac",
         "value_mean": "value_mean",
         "error_mean": "error_mean",
+        "entropy_tuned": "entropy_tuned_nats",
         "entropy_aim": "entropy_aim_nats",
         "temperature": "temperature",
         "default_optimizer_learning_rate": "lr",

@@ -26,6 +26,11 @@ def sac_losses(
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """The sum of the losses of policy, twin values and temperature (Christodoulou, 2019, equations 10 to 12).
 
+    The policy is drawn to the Boltzmann distribution of the smaller values, softmax(value / temperature), by the
+    forward Kullback-Leibler divergence (Chan et al., 2022) instead of the reverse one. Both have the same minimum; but
+    where values differ little, and they do, the reverse one hardly moves the policy. The temperature aims at the
+    entropy of that distribution, which it decides, and not at that of the policy, whose errors it cannot mend.
+
     The expectations over actions are exact sums over the legal ones. Over the first n - 1 of the n steps of a target
     the entropies are left out; without ``entropy_backup`` all are. Where the number of legal actions is in the policy's
     hand, counting them pays for keeping choices open: for waiting.
@@ -52,14 +57,14 @@ def sac_losses(
     errors = [F.smooth_l1_loss(value, target, reduction="none") for value in (one, two)]
     value_loss = (batch["weights"] * (errors[0] + errors[1])).mean()
     log_probs = out["log_probs"]
-    least = torch.minimum(out["q"], out["q_twin"]).detach()
+    boltzmann = _boltzmann(torch.minimum(out["q"], out["q_twin"]).detach(), alpha)
     if guide is None:
-        policy_loss = masking.expectation(log_probs, alpha * log_probs - least).mean()
+        policy_loss = -masking.expectation(boltzmann, log_probs).mean()
     else:
         policy_loss = copy_loss(log_probs, guide)
-    entropy = masking.entropy(log_probs)
+    entropy = masking.entropy(boltzmann)
     aim = entropy_frac * masking.num_legal(log_probs).log()
-    alpha_loss = (log_alpha * (entropy - aim).detach()).mean() * (guide is None)
+    alpha_loss = (log_alpha * (entropy - aim)).mean() * (guide is None)
     with torch.no_grad():
         error = 0.5 * ((one - target).abs() + (two - target).abs())
         parts = {
@@ -67,11 +72,18 @@ def sac_losses(
             "value_loss": value_loss.detach(),
             "value_mean": one.mean(),
             "error_mean": error.mean(),
-            "entropy": entropy.mean(),
+            "entropy": masking.entropy(log_probs).mean(),
+            "entropy_tuned": entropy.mean(),
             "entropy_aim": aim.mean(),
             "temperature": alpha,
         }
     return value_loss + policy_loss + alpha_loss, error, parts
+
+
+def _boltzmann(values: Tensor, alpha: Tensor) -> Tensor:
+    """(B, A) log-probabilities of softmax(values / alpha) over the legal actions; safe at any small ``alpha``."""
+    below = (values - values.amax(dim=1, keepdim=True)) / alpha
+    return masking.log_probs(below, values > 0.5 * masking.MASKED)
 
 
 class SchedulingSACLearner(ReplayLearner, SACTorchLearner):

@@ -1,13 +1,29 @@
-"""The network of a module's ``model_config``."""
+"""What the modules share: the network of a ``model_config``, and one mode."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import nn
 
 from rl_sched.config import NetworkConfig
 from rl_sched.rl.networks import NETWORKS
+
+
+class SchedulingModule(TorchRLModule):
+    """RLlib's module for networks without layers that behave differently in training.
+
+    Attributes:
+        values_last: Whether a rollout ends with the values of the states that it leads to.
+    """
+
+    values_last = False
+
+    def train(self, mode: bool = True) -> SchedulingModule:
+        """Only takes note: RLlib calls it around every forward pass, and walking all layers cost 6 % of DQN's time."""
+        self.training = mode
+        return self
 
 
 def build_network(model_config: dict[str, Any], guide_prior: float | None = None) -> nn.Module:

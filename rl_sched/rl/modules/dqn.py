@@ -9,15 +9,14 @@ import torch
 from ray.rllib.algorithms.dqn.dqn_learner import QF_NEXT_PREDS, QF_PREDS, QF_TARGET_NEXT_PREDS
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import QNetAPI, TargetNetworkAPI
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from rl_sched.rl import masking
-from rl_sched.rl.modules.build import build_network
+from rl_sched.rl.modules.build import SchedulingModule, build_network
 from rl_sched.rl.networks.types import Obs
 
 
-class DQNModule(TorchRLModule, QNetAPI, TargetNetworkAPI):
+class DQNModule(SchedulingModule, QNetAPI, TargetNetworkAPI):
     """Wraps one network and its slowly following copy; the batch is read, never changed.
 
     ``model_config`` is that of ``build_network``, and ``dueling``.

@@ -6,15 +6,16 @@ from typing import Any
 
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from rl_sched.rl.masking import masked_logits
-from rl_sched.rl.modules.build import build_network
+from rl_sched.rl.modules.build import SchedulingModule, build_network
 
 
-class PPOModule(TorchRLModule, ValueFunctionAPI):
+class PPOModule(SchedulingModule, ValueFunctionAPI):
     """Wraps one network; the batch is read, never changed. ``model_config`` is that of ``build_network``."""
+
+    values_last = True
 
     def setup(self) -> None:
         self.network = build_network(self.model_config)

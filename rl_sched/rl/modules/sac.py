@@ -10,15 +10,14 @@ import torch
 from ray.rllib.algorithms.dqn.dqn_learner import QF_PREDS
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis import QNetAPI, TargetNetworkAPI
-from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor, nn
 
 from rl_sched.rl import masking
-from rl_sched.rl.modules.build import build_network
+from rl_sched.rl.modules.build import SchedulingModule, build_network
 from rl_sched.rl.networks.types import Obs
 
 
-class SACModule(TorchRLModule, QNetAPI, TargetNetworkAPI):
+class SACModule(SchedulingModule, QNetAPI, TargetNetworkAPI):
     """Three networks of one kind that share no parameter; the batch is read, never changed.
 
     ``model_config`` is that of ``build_network``, and ``alpha``, the temperature at the start. A guide's prior is added
