@@ -45,6 +45,8 @@ def equal_share_s(instance: Instance) -> np.ndarray:
     """
     s, k = instance.throughput.shape
     compute_s = instance.work_samples / (instance.throughput.sum(axis=1) / s)
+    if not instance.communicates:
+        return compute_s
     slowest = 1.0 / instance.link_bytes_per_s.min()
     t = instance.topology
     if t is None:

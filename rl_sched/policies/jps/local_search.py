@@ -61,7 +61,7 @@ def _mend(p, s, beta):
     return score
 
 
-@routine
+@helper
 def _best_change(p, s, beta, k, limit, tick):
     """Applies the best move or swap of worker ``k`` that brings the score below ``limit``; returns the score."""
     jobs, workers = p.rate.shape
