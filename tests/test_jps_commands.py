@@ -61,7 +61,7 @@ def test_the_search_goes_on_where_it_ended(repository: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_one_command_draws_everything(repository: Path, tmp_path: Path) -> None:
     out = run(repository, "experiments/run_all.py", "--quick", "--out", str(tmp_path / "out"), "--data", str(tmp_path))
-    assert "10 figures" in out and len(list((tmp_path / "out").glob("*.png"))) == 10
+    assert "11 figures" in out and len(list((tmp_path / "out").glob("*.png"))) == 11
     summary = pd.read_csv(tmp_path / "out" / "jps_summary.csv").set_index("method")
     assert summary.loc["optimum", "gap_percent"] < 1e-5 and "| method" in (tmp_path / "out/jps_summary.md").read_text()
 
