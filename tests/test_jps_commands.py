@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from experiments.jps_judge import Dynamic, Static, judge
-from experiments.jps_search import grid, load_search, main
+from experiments.jps_search import VERDICTS, grid, load_search, main
 from rl_sched.errors import ConfigError
+from rl_sched.tracking.spool import read_spool
+from rl_sched.tracking.store import Store
 
 
 def run(repository: Path, *command: str) -> str:
@@ -55,7 +60,38 @@ def test_the_search_goes_on_where_it_ended(repository: Path, tmp_path: Path) -> 
     folder = tmp_path / "sweeps" / "jps-quick-search"
     history = pd.read_csv(folder / "history.csv")
     assert len(history) == 2 * 2 * 3 and not history.duplicated(["kind", "sampler", "alpha"]).any()
-    assert set(pd.read_csv(folder / "verdict.csv")["kind"]) == {"static", "dynamic"}
+    verdict = pd.read_csv(folder / "verdict.csv")
+    assert set(verdict["kind"]) == {"static", "dynamic"} and set(verdict["verdict"]) <= set(VERDICTS.values())
+
+
+@pytest.mark.slow
+@pytest.mark.sweep
+def test_a_killed_search_loses_only_the_trials_that_ran(repository: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "experiments/jps_search.py", "--quick", "--data", str(tmp_path), "--set", "trials=3"]
+    folder = tmp_path / "sweeps" / "jps-quick-search"
+    env = {**os.environ, "PYTHONPATH": str(repository)}
+    driver = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL, env=env, start_new_session=True)
+    deadline = time.monotonic() + 200
+    while len(ended(folder)) < 3:
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(driver.pid, signal.SIGKILL)  # Ray's processes with it
+    driver.wait()
+    before = {name for name, status in ended(folder).items() if status == "FINISHED"}
+    run(repository, *command[1:])
+    history = pd.read_csv(folder / "history.csv")
+    assert (history.groupby(["kind", "sampler"]).size() == 3).all() and len(history) == 2 * 2 * 3
+    finished = {name for name, status in ended(folder).items() if status == "FINISHED" and name.count("/") == 3}
+    tried = {f"jps-quick-search/{row.kind}/{row.sampler}/{row.trial}" for row in history.itertuples()}
+    assert tried == finished  # a trial, a run; the runs of those that were killed have failed
+    assert len(before - finished) <= 1  # recorded and not yet told
+    assert Store(tmp_path).database.is_file()
+
+
+def ended(folder: Path) -> dict[str, str]:
+    """Key -> status of the runs that a search's spool has ended."""
+    file = folder / "search.jsonl"
+    return {r["run"]: r["status"] for r, _ in read_spool(file) if r["op"] == "end"} if file.is_file() else {}
 
 
 @pytest.mark.slow
