@@ -174,14 +174,16 @@ def topology_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
             f"with shared links, if placed for {name}, mean", "%", gaps[name]["mean"], gaps["ours"]["mean"], "JPS"
         )
     saved: dict[str, list[float]] = {"peer": [], **{name: [] for name in BLIND}}
-    certified = []
+    certified: dict[str, list[float]] = {"ours": [], "peer": []}
     for seed in range(sizes.wide):
         instance = generate(
             ("base", "affinity")[seed % 2], 8, 32, seed, topology=two_levels(8, 4, 10.0, nodes_per_switch=4)
         )  # fmt: skip
         ours = place(instance, rng=seed)
-        certified.append(certify(instance, ours).gap(ours))
         others = {"peer": place(instance, rng=seed, sampler="random")}
+        bound = certify(instance, ours)
+        certified["ours"].append(bound.gap(ours))
+        certified["peer"].append(bound.gap(others["peer"]))
         others |= {name: measured(instance, place(seen, rng=seed).owner) for name, seen in blind(instance).items()}
         for name, other in others.items():
             saved[name].append(1.0 - ours.mean_jct_s / other.mean_jct_s)
@@ -189,8 +191,8 @@ def topology_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
     for name in BLIND:
         less, starts = spread(saved[name])["mean"], spread(saved["peer"])["mean"]
         yield line(f"mean JCT saved over placing for {name}, {of}", "%", less, starts, MULTI_START)
-    certified_mean = spread(certified)["mean"]
-    yield line(f"with shared links, certified gap, {of}", "%", certified_mean, certified_mean, "itself")
+    gap, peer_gap = (spread(values)["mean"] for values in certified.values())
+    yield line(f"with shared links, certified gap, {of}", "%", gap, peer_gap, MULTI_START)
 
 
 def time_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:

@@ -182,10 +182,9 @@ def verdict(plan: SearchPlan, history: pd.DataFrame) -> pd.DataFrame:
         found = trials[front(trials["cost"].to_numpy(), trials["unfairness"].to_numpy())]
         task = (plan.static, plan.dynamic, str(kind))
         base = judge(*task, *DEFAULT, fresh=True)
-        for point in found.sort_values("cost").itertuples():
-            tuned = judge(*task, point.alpha, point.beta, int(point.samples), fresh=True)
-            row = {"kind": kind, "sampler": point.sampler, "alpha": point.alpha, "beta": point.beta}
-            row["samples"] = int(point.samples)
+        for point in found.sort_values("cost").to_dict("records"):
+            row: dict[str, Any] = {name: point[name] for name in ("kind", "sampler", "alpha", "beta", "samples")}
+            tuned = judge(*task, point["alpha"], point["beta"], point["samples"], fresh=True)
             below, above = [], []
             for name in Judgement._fields:
                 difference = getattr(tuned, name) - getattr(base, name)

@@ -37,7 +37,8 @@ def problem_of(instance: Instance) -> Problem:
     s, k = rate.shape
     idle = instance.communicates
     topology = instance.topology if idle else None
-    sync_s, link, keys = np.zeros((s, 1)), np.zeros(k, np.int64), [0] * k
+    sync_s, link = np.zeros((s, 1)), np.zeros(k, np.int64)
+    keys: list[object] = [0] * k  # workers of different keys are never twins
     above, shared_s, hop_s = np.zeros((k, 0), np.int64), np.zeros((s, 0)), np.zeros((s, 2))
     nodes, ring, tree = 0, True, False
     if idle:

@@ -72,7 +72,7 @@ def packed(problem: Problem, relaxation: Relaxation, samples: int, rng: np.rando
         jobs = rng.permutation(s)
         ends = np.maximum.accumulate(np.maximum(np.cumsum(share[jobs]) / share.sum() * k, np.arange(1, s + 1)))
         owner = jobs[np.minimum(np.searchsorted(np.round(ends), np.arange(k), side="right"), s - 1)]
-        places = rng.random(problem.shared_s.shape[1])
+        places = rng.random((problem.shared_s.shape[1],))
         row[np.lexsort(tuple(places[level] for level in problem.above.T))] = owner
     return out
 
