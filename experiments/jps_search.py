@@ -39,6 +39,8 @@ PLAN = Path(__file__).resolve().parents[1] / "tune_configs" / "jps.yaml"
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
 #: What JPS uses unless told otherwise: alpha, beta, N.
 DEFAULT = (0.0, 1.0, 40)
+#: Points of a front that are judged anew.
+JUDGED = 6
 #: (anything surely smaller, anything surely larger) than the default's -> what a point of the front is.
 VERDICTS = {(True, False): "dominates", (False, False): "level", (False, True): "worse", (True, True): "trades"}
 
@@ -171,18 +173,21 @@ def history_of(studies: dict[tuple[str, str], Any]) -> pd.DataFrame:
 
 
 def verdict(plan: SearchPlan, history: pd.DataFrame) -> pd.DataFrame:
-    """Every point of each kind's front against the default, paired on fresh instances, with 95 % intervals.
+    """Points of each kind's front against the default, paired on fresh instances, with 95 % intervals.
 
-    A point dominates the default if both its differences are below 0 by their intervals, or one is and the other's
-    interval reaches 0; it is level with it if both intervals reach 0; it is worse if one is above 0 and none below;
-    else it trades one for the other. A front that holds a point that is level or dominates holds the default or better.
+    ``JUDGED`` of them, from the cheapest to the fairest.
+
+    Of the two differences, cost and unfairness: if the interval of one is below 0 and that of neither above, a point
+    dominates the default; if none is on either side, it is level with it; a front with such a point holds the default
+    or better. If one is above and none below, the point is worse; else it trades one for the other.
     """
     rows = []
     for kind, trials in history.groupby("kind", sort=False):
         found = trials[front(trials["cost"].to_numpy(), trials["unfairness"].to_numpy())]
         task = (plan.static, plan.dynamic, str(kind))
         base = judge(*task, *DEFAULT, fresh=True)
-        for point in found.sort_values("cost").to_dict("records"):
+        chosen = np.unique(np.linspace(0, len(found) - 1, JUDGED).round().astype(int))
+        for point in found.sort_values("cost").iloc[chosen].to_dict("records"):
             row: dict[str, Any] = {name: point[name] for name in ("kind", "sampler", "alpha", "beta", "samples")}
             tuned = judge(*task, point["alpha"], point["beta"], point["samples"], fresh=True)
             below, above = [], []
@@ -218,8 +223,8 @@ def main(argv: list[str] | None = None) -> int:
     table.to_csv(folder / "verdict.csv", index=False)
     print(table.to_string(index=False, float_format="{:.4g}".format))
     for kind, points in table.groupby("kind", sort=False):
-        holds = points["verdict"].isin(["dominates", "level"])
-        print(f"{kind}: {holds.sum()} of {len(points)} points of the front are level with the default or dominate it.")
+        holds = int(points["verdict"].isin(["dominates", "level"]).sum())
+        print(f"{kind}: of {len(points)} points of the front, {holds} are level with the default or dominate it.")
     print(f"History: {folder / 'history.csv'}")
     return 0
 
