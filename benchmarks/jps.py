@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from benchmarks.report import emit
 from rl_sched.errors import PlacementError
+from rl_sched.plots.jps_topology import BLIND, blind
 from rl_sched.policies.jps.certificates import certify, optimum
-from rl_sched.policies.jps.generate import FAMILIES, generate
+from rl_sched.policies.jps.generate import FAMILIES, generate, two_levels
 from rl_sched.policies.jps.instance import Instance
-from rl_sched.policies.jps.placement import place
+from rl_sched.policies.jps.milp import by_milp
+from rl_sched.policies.jps.placement import measured, place
 
 STARTS = 40
 MULTI_START = f"random multi-start local search, {STARTS} starts"
@@ -36,14 +37,16 @@ class Sizes(NamedTuple):
 
     exact: int = 540  #: instances of S <= 6, K <= 24, over all families
     bounds: int = 12  #: instances a family and ratio K / S
-    communication: int = 30
+    communication: int = 200
+    topology: int = 60  #: instances of S <= 3, K <= 9 with shared links
+    wide: int = 6  #: instances of S = 8, K = 32 with shared links
     large: int = 3  #: instances of S = 16, K = 64 with communication
     feasible: int = 10_000
     times: int = 20  #: decisions a size
     highs: int = 3
 
 
-QUICK = Sizes(exact=12, bounds=1, communication=3, large=1, feasible=200, times=3, highs=1)
+QUICK = Sizes(exact=12, bounds=1, communication=3, topology=3, wide=1, large=1, feasible=200, times=3, highs=1)
 
 
 def line(name: str, unit: str, ours: float, peer: float, peer_name: str, asked: float | None = None) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def exact_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         proven += best.proven
         ours.append(best.gap(found))
         peer.append(best.gap(place(instance, samples=STARTS, rng=n, sampler="random")))
-    highs = [cpu_ms(functools.partial(by_highs, i)) for i in small_instances(sizes.highs)]
+    highs = [cpu_ms(functools.partial(by_milp, i)) for i in small_instances(sizes.highs)]
     unproven = len(took) - proven
     yield line(
         f"exact optimum unproven, of {len(took)}, S <= 6, K <= 24, six families", "instances", unproven, 0, LIMIT, 0
@@ -101,30 +104,6 @@ def exact_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
     yield line(
         "multi-start minus JPS, standard error beside it", "%", float(difference.mean()), error, "standard error"
     )
-
-
-def by_highs(instance: Instance, cuts: int = 25) -> float:
-    """The least mean JCT by HiGHS, with w / R replaced by the largest of its tangents (a lower bound)."""
-    s, k = instance.throughput.shape
-    scale = instance.throughput.sum(axis=1)
-    rate = instance.throughput / scale[:, None]
-    rows, least = [], []
-    for i in range(s):
-        for at in np.geomspace(rate[i][rate[i] > 0].min(), 1.0, cuts):
-            row = np.zeros(s * k + s)
-            row[i * k : (i + 1) * k] = rate[i] / at**2
-            row[s * k + i] = 1.0
-            rows.append(row)
-            least.append(2.0 / at)
-    assign = np.hstack([np.tile(np.eye(k), s), np.zeros((k, s))])
-    found = milp(
-        np.concatenate([np.zeros(s * k), instance.work_samples / scale]),
-        constraints=[LinearConstraint(np.array(rows), np.array(least), np.inf), LinearConstraint(assign, 1, 1)],
-        integrality=np.concatenate([np.ones(s * k), np.zeros(s)]),
-        bounds=Bounds(0, np.concatenate([np.ones(s * k), np.full(s, np.inf)])),
-        options={"mip_rel_gap": 1e-4, "time_limit": 10.0},
-    )
-    return float(found.fun) / s if found.fun is not None else float("inf")
 
 
 def bound_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
@@ -152,7 +131,7 @@ def communication_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         ours.append(best.gap(place(instance, rng=n)))
         peer.append(best.gap(place(instance, rng=n, sampler="random")))
         free = Instance.build(instance.throughput, instance.work_samples)
-        blind.append(best.gap(_with(instance, place(free, rng=n).owner)))
+        blind.append(best.gap(measured(instance, place(free, rng=n).owner)))
         idle += int((best.best.owner < 0).any())
     a, b = spread(ours), spread(peer)
     for key, asked in (("mean", 0.15), ("p95", 1.0), ("max", 3.0)):
@@ -172,10 +151,48 @@ def communication_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
     yield line(name, "%", spread(gaps)["max"], spread(others)["max"], MULTI_START, 5.0)
 
 
-def _with(instance: Instance, owner: np.ndarray) -> Any:
-    from rl_sched.policies.jps.placement import measured
-
-    return measured(instance, owner)
+def topology_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
+    """JPS with shared links against every placement, and against placing for less than the topology."""
+    found: dict[str, list[float]] = {name: [] for name in ("ours", "peer", *BLIND)}
+    for n in range(sizes.topology):
+        nodes, node_size = ((3, 3), (4, 2), (3, 2))[n % 3]
+        topology = two_levels(nodes, node_size, (2.5, 10.0, 25.0, 100.0)[n // 3 % 4])
+        instance = generate(
+            ("base", "affinity")[n // 12 % 2], 2 + n // 24 % 2, nodes * node_size, 600 + n, topology=topology
+        )  # fmt: skip
+        best = certify(instance, place(instance, samples=1), exact=True)
+        found["ours"].append(best.gap(place(instance, rng=n)))
+        found["peer"].append(best.gap(place(instance, rng=n, sampler="random")))
+        for name, seen in blind(instance).items():
+            found[name].append(best.gap(measured(instance, place(seen, rng=n).owner)))
+    gaps = {name: spread(values) for name, values in found.items()}
+    for key in ("mean", "p95", "max"):
+        name = f"with shared links above the optimum, {key}, {sizes.topology} instances"
+        yield line(name, "%", gaps["ours"][key], gaps["peer"][key], MULTI_START)
+    for name in BLIND:
+        yield line(
+            f"with shared links, if placed for {name}, mean", "%", gaps[name]["mean"], gaps["ours"]["mean"], "JPS"
+        )
+    saved: dict[str, list[float]] = {"peer": [], **{name: [] for name in BLIND}}
+    certified: dict[str, list[float]] = {"ours": [], "peer": []}
+    for seed in range(sizes.wide):
+        instance = generate(
+            ("base", "affinity")[seed % 2], 8, 32, seed, topology=two_levels(8, 4, 10.0, nodes_per_switch=4)
+        )  # fmt: skip
+        ours = place(instance, rng=seed)
+        others = {"peer": place(instance, rng=seed, sampler="random")}
+        bound = certify(instance, ours)
+        certified["ours"].append(bound.gap(ours))
+        certified["peer"].append(bound.gap(others["peer"]))
+        others |= {name: measured(instance, place(seen, rng=seed).owner) for name, seen in blind(instance).items()}
+        for name, other in others.items():
+            saved[name].append(1.0 - ours.mean_jct_s / other.mean_jct_s)
+    of = f"S = 8, K = 32, mean of {sizes.wide}"
+    for name in BLIND:
+        less, starts = spread(saved[name])["mean"], spread(saved["peer"])["mean"]
+        yield line(f"mean JCT saved over placing for {name}, {of}", "%", less, starts, MULTI_START)
+    gap, peer_gap = (spread(values)["mean"] for values in certified.values())
+    yield line(f"with shared links, certified gap, {of}", "%", gap, peer_gap, MULTI_START)
 
 
 def time_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
@@ -194,6 +211,12 @@ def time_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
         took = [cpu_ms(decisions) / repeats for _ in range(sizes.times)]
         name = f"decision, S = {jobs}, K = {workers}{', communication' if communication else ''}"
         yield line(name, "ms", float(np.median(took)), asked, LIMIT, asked)
+    shared = generate("base", 4, 16, 1, topology=two_levels(4, 4, 10.0))
+    ours, flat = (
+        float(np.median([cpu_ms(functools.partial(place, one, rng=n)) for n in range(sizes.times)]))
+        for one in (shared, next(iter(blind(shared).values())))
+    )
+    yield line("decision, S = 4, K = 16, shared links", "ms", ours, flat, "the same without a topology")
 
 
 def feasible_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
@@ -218,6 +241,16 @@ def feasible_figures(sizes: Sizes) -> Iterator[dict[str, Any]]:
     yield line(name, "instances", sizes.feasible - placed - refused, 0, LIMIT, 0)
 
 
+PARTS = (
+    exact_figures,
+    bound_figures,
+    communication_figures,
+    topology_figures,
+    time_figures,
+    feasible_figures,
+)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -227,9 +260,10 @@ def main(argv: list[str] | None = None) -> int:
     sizes = QUICK if args.quick else Sizes()
     place(generate("base", 4, 15, 0))  # compiles
     place(generate("base", 4, 15, 0, communication=True))
+    place(generate("base", 2, 6, 0, topology=two_levels(3, 2, 1.0)))
     optimum(generate("base", 3, 6, 0))
     rows: list[dict[str, Any]] = []
-    for part in (exact_figures, bound_figures, communication_figures, time_figures, feasible_figures):
+    for part in PARTS:
         for row in part(sizes):
             rows.append(row)
             if not args.json:

@@ -28,6 +28,7 @@ from experiments.jps_judge import KINDS, Dynamic, Judgement, Static, judge
 from rl_sched.config import apply_overrides, build, read_yaml, to_dict
 from rl_sched.errors import ConfigError
 from rl_sched.plots.jps_front import front
+from rl_sched.sweeps.ledger import Ledger
 from rl_sched.sweeps.plan import merge
 from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.spool import JsonlSpool
@@ -38,6 +39,10 @@ PLAN = Path(__file__).resolve().parents[1] / "tune_configs" / "jps.yaml"
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
 #: What JPS uses unless told otherwise: alpha, beta, N.
 DEFAULT = (0.0, 1.0, 40)
+#: Points of a front that are judged anew.
+JUDGED = 6
+#: (anything surely smaller, anything surely larger) than the default's -> what a point of the front is.
+VERDICTS = {(True, False): "dominates", (False, False): "level", (False, True): "worse", (True, True): "trades"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,17 @@ def ray_running(cpus: int) -> Iterator[None]:
 
 
 def run_search(plan: SearchPlan, store: Store) -> pd.DataFrame:
-    """Runs what is not done yet and returns the history: one row a finished trial."""
+    """Runs what is not done yet and returns the history: one row a finished trial.
+
+    Raises:
+        SweepError: Another process runs this search.
+    """
     folder = store.sweeps / f"{plan.name}-search"
-    folder.mkdir(parents=True, exist_ok=True)
+    with Ledger(folder).lock():
+        return _run_locked(plan, store, folder)
+
+
+def _run_locked(plan: SearchPlan, store: Store, folder: Path) -> pd.DataFrame:
     spool = JsonlSpool(folder / "search.jsonl")
     parent = spool.start_run(f"{plan.name}-search", name=plan.name, kind="sweep", tags={"question": plan.question})
     from experiments.jps_searcher import StudySearcher
@@ -160,21 +173,33 @@ def history_of(studies: dict[tuple[str, str], Any]) -> pd.DataFrame:
 
 
 def verdict(plan: SearchPlan, history: pd.DataFrame) -> pd.DataFrame:
-    """The cheapest point of each kind's front against the default, paired on fresh instances, with 95 % intervals."""
+    """Points of each kind's front against the default, paired on fresh instances, with 95 % intervals.
+
+    ``JUDGED`` of them, from the cheapest to the fairest.
+
+    Of the two differences, cost and unfairness: if the interval of one is below 0 and that of neither above, a point
+    dominates the default; if none is on either side, it is level with it; a front with such a point holds the default
+    or better. If one is above and none below, the point is worse; else it trades one for the other.
+    """
     rows = []
     for kind, trials in history.groupby("kind", sort=False):
         found = trials[front(trials["cost"].to_numpy(), trials["unfairness"].to_numpy())]
-        best = found.sort_values("cost").iloc[0]
         task = (plan.static, plan.dynamic, str(kind))
         base = judge(*task, *DEFAULT, fresh=True)
-        tuned = judge(*task, best["alpha"], best["beta"], int(best["samples"]), fresh=True)
-        row = {"kind": kind, "alpha": best["alpha"], "beta": best["beta"], "samples": int(best["samples"])}
-        for name in Judgement._fields:
-            difference = getattr(tuned, name) - getattr(base, name)
-            half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
-            row |= {f"{name}_default": getattr(base, name).mean(), f"{name}_tuned": getattr(tuned, name).mean()}
-            row |= {f"{name}_low": difference.mean() - half, f"{name}_high": difference.mean() + half}
-        rows.append({**row, "n": len(base.cost), "front": len(found)})
+        chosen = np.unique(np.linspace(0, len(found) - 1, JUDGED).round().astype(int))
+        for point in found.sort_values("cost").iloc[chosen].to_dict("records"):
+            row: dict[str, Any] = {name: point[name] for name in ("kind", "sampler", "alpha", "beta", "samples")}
+            tuned = judge(*task, point["alpha"], point["beta"], point["samples"], fresh=True)
+            below, above = [], []
+            for name in Judgement._fields:
+                difference = getattr(tuned, name) - getattr(base, name)
+                half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+                low, high = difference.mean() - half, difference.mean() + half
+                row |= {f"{name}_default": getattr(base, name).mean(), f"{name}_found": getattr(tuned, name).mean()}
+                row |= {f"{name}_low": low, f"{name}_high": high}
+                below.append(bool(high < 0))
+                above.append(bool(low > 0))
+            rows.append({**row, "n": len(base.cost), "verdict": VERDICTS[any(below), any(above)]})
     return pd.DataFrame(rows)
 
 
@@ -196,7 +221,10 @@ def main(argv: list[str] | None = None) -> int:
     table = verdict(plan, history)
     folder = store.sweeps / f"{plan.name}-search"
     table.to_csv(folder / "verdict.csv", index=False)
-    print(table.T.to_string())
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    for kind, points in table.groupby("kind", sort=False):
+        holds = int(points["verdict"].isin(["dominates", "level"]).sum())
+        print(f"{kind}: of {len(points)} points of the front, {holds} are level with the default or dominate it.")
     print(f"History: {folder / 'history.csv'}")
     return 0
 

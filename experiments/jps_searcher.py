@@ -1,4 +1,9 @@
-"""Joins Ray Tune to one Optuna study for each kind of placement and sampler. The studies on disk are the truth."""
+"""Joins Ray Tune to one Optuna study for each kind of placement and sampler. The studies on disk are the truth.
+
+The searcher of ``rl_sched.sweeps`` is not this one's: its unit is a training run, whose settings are an experiment's,
+which has checkpoints to continue from, a VAL curve to be stopped by, and a learned policy that is judged at the end.
+A trial here is a function of three numbers that takes seconds and ends in two.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from experiments.jps_judge import KINDS
@@ -57,6 +62,10 @@ class StudySearcher(Searcher):
         self._cap = max_concurrent
         storage = optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / 'study.db'}")
         self.studies = {(kind, name): _study(storage, kind, name, grid) for kind in KINDS for name in samplers}
+        for (kind, name), study in self.studies.items():
+            for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                self._record(kind, name, left, None)  # of a driver that was killed
+                study.tell(left.number, state=TrialState.FAIL)
         self._live: dict[str, tuple[str, str, optuna.Trial]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,17 +107,23 @@ class StudySearcher(Searcher):
         if trial_id not in self._live:
             return
         kind, name, asked = self._live.pop(trial_id)
-        if error or not result or "cost" not in result:
-            self.studies[kind, name].tell(asked, state=TrialState.FAIL)
-            return
-        self.studies[kind, name].tell(asked, [result["cost"], result["unfairness"]])
+        found = None if error or not result or "cost" not in result else (result["cost"], result["unfairness"])
+        # Recorded first: what a study calls finished is in MLflow, whenever the driver is killed.
+        self._record(kind, name, asked, found)
+        self.studies[kind, name].tell(asked, found, state=TrialState.FAIL if found is None else None)
+
+    def _record(
+        self, kind: str, name: str, trial: optuna.Trial | FrozenTrial, found: tuple[float, float] | None
+    ) -> None:
+        """Writes the run of a trial; ``found`` is its cost and unfairness, None = it failed."""
         run = self._spool.start_run(
-            f"{self._parent}/{kind}/{name}/{asked.number}", name=f"{kind}, {name}, trial {asked.number}",
+            f"{self._parent}/{kind}/{name}/{trial.number}", name=f"{kind}, {name}, trial {trial.number}",
             kind="trial", parent=self._parent, tags={"sampler": name, "placement": kind},
         )  # fmt: skip
-        self._spool.log_params(run, asked.params)
-        self._spool.log_metrics(run, {"eval/cost": result["cost"], "eval/unfairness": result["unfairness"]}, 0)
-        self._spool.end_run(run, "FINISHED")
+        self._spool.log_params(run, trial.params)
+        if found is not None:
+            self._spool.log_metrics(run, {"eval/cost": found[0], "eval/unfairness": found[1]}, 0)
+        self._spool.end_run(run, "FAILED" if found is None else "FINISHED")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """One report a trial: all is said at its end."""
@@ -124,7 +139,7 @@ class StudySearcher(Searcher):
 def _study(
     storage: optuna.storages.BaseStorage, kind: str, sampler: str, grid: Sequence[dict[str, Any]]
 ) -> optuna.Study:
-    """Opens a study, and closes the trials that a killed driver has left running."""
+    """Opens a study, or makes it."""
     name = f"{kind}/{sampler}"
     known = name in optuna.study.get_all_study_names(storage)
     # A continued study must not repeat its draws.
@@ -133,8 +148,6 @@ def _study(
         storage=storage, study_name=name, directions=["minimize"] * 2, sampler=make_sampler(sampler, seed),
         load_if_exists=True,
     )  # fmt: skip
-    for left in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(left.number, state=TrialState.FAIL)
     if sampler == "grid" and not known:
         for point in grid:
             study.enqueue_trial(point)

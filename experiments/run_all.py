@@ -19,9 +19,10 @@ from rl_sched.evaluation.markdown import markdown_table
 from rl_sched.plots import FIGURES, style
 from rl_sched.policies.jps import SAMPLERS
 from rl_sched.policies.jps.certificates import optimum
+from rl_sched.policies.jps.communication import equal_share_s
 from rl_sched.policies.jps.generate import FAMILIES, generate
 from rl_sched.policies.jps.instance import Instance
-from rl_sched.policies.jps.placement import equal_share_s, place
+from rl_sched.policies.jps.placement import place
 from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.spool import JsonlSpool
 from rl_sched.tracking.store import DEFAULT_DATA_DIR, Store
@@ -38,9 +39,11 @@ class Sizes(NamedTuple):
     grid_side: int = 10
     trials: int = 60  #: random trials of alpha and beta, where no search has been run
     workers: tuple[int, ...] = (4, 6, 8, 12, 16, 24, 32, 48, 64)
+    gbps: tuple[float, ...] = (1, 2.5, 5, 10, 25, 50, 100, 200, 400)
+    topologies: int = 24  #: instances a bandwidth
 
 
-QUICK = Sizes(4, 2, 3, 4, (4, 8))
+QUICK = Sizes(4, 2, 3, 4, (4, 8), (1, 100), 2)
 
 
 def instances(count: int, jobs: int = 6, workers: int = 24, *, communication: bool = False) -> list[Instance]:
@@ -63,6 +66,7 @@ def figures(sizes: Sizes, history: pd.DataFrame) -> Iterator[tuple[str, Callable
         lambda: FIGURES.load("jps_workers")(generate("base", 6, 24, 2, communication=True)),
     )
     yield "jps_scaling", lambda: FIGURES.load("jps_scaling")(sizes.workers)
+    yield "jps_topology", lambda: FIGURES.load("jps_topology")(sizes.gbps, seeds=sizes.topologies)
     yield "jps_samplers", lambda: FIGURES.load("jps_samplers")(some, (1, 5, 10, 20, 40))
     yield "jps_gap_time", lambda: FIGURES.load("jps_gap_time")(instances(sizes.instances, 5, 16))
     yield "jps_trials", lambda: FIGURES.load("jps_trials")(history)

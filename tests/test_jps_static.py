@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import ConfigError, PlacementError
@@ -19,6 +18,7 @@ from rl_sched.policies.jps.certificates import certify, optimum
 from rl_sched.policies.jps.generate import FAMILIES, earlier_instance, generate
 from rl_sched.policies.jps.instance import IDLE, Instance
 from rl_sched.policies.jps.market import exact_assignment, market
+from rl_sched.policies.jps.milp import by_milp
 from rl_sched.policies.jps.placement import measured, place
 from rl_sched.policies.jps.relaxation import relax
 from rl_sched.policies.jps.shares import imbalance, split
@@ -40,33 +40,6 @@ def brute_force(instance: Instance, beta: float = 1.0) -> float:
         except PlacementError:
             continue  # a job without a worker
     return best
-
-
-def by_highs(instance: Instance, cuts: int = 200) -> float:
-    """A lower bound of the mean JCT within 1e-3 of the optimum: HiGHS over tangents of w / R."""
-    s, k = instance.throughput.shape
-    scale = instance.throughput.sum(axis=1)
-    rate = instance.throughput / scale[:, None]  # R in (0, 1]
-    rows, least = [], []
-    for i in range(s):
-        lowest = rate[i][rate[i] > 0].min()
-        for at in np.geomspace(lowest, 1.0, cuts):  # t >= 1/at - (R - at)/at^2
-            row = np.zeros(s * k + s)
-            row[i * k : (i + 1) * k] = rate[i] / at**2
-            row[s * k + i] = 1.0
-            rows.append(row)
-            least.append(2.0 / at)
-    assign = np.hstack([np.tile(np.eye(k), s), np.zeros((k, s))])
-    work = instance.work_samples / scale
-    found = milp(
-        np.concatenate([np.zeros(s * k), work]),
-        constraints=[LinearConstraint(np.array(rows), np.array(least), np.inf), LinearConstraint(assign, 1, 1)],
-        integrality=np.concatenate([np.ones(s * k), np.zeros(s)]),
-        bounds=Bounds(0, np.concatenate([np.ones(s * k), np.full(s, np.inf)])),
-        options={"mip_rel_gap": 1e-6},
-    )
-    assert found.success
-    return float(found.fun / s)
 
 
 @pytest.mark.parametrize("seed", GOLDEN)
@@ -94,8 +67,9 @@ def test_the_optimum_is_that_of_brute_force(family: str, size: tuple[int, int]) 
 def test_the_optimum_is_that_of_highs(family: str) -> None:
     instance = generate(family, 4, 9, 3)
     best = optimum(instance).best.mean_jct_s
-    assert by_highs(instance) <= best * (1 + 1e-6)
-    assert by_highs(instance) == pytest.approx(best, rel=1e-3)
+    owner, below = by_milp(instance, 200, relative_gap=1e-6, limit_s=60.0)
+    assert below <= best * (1 + 1e-6) and below == pytest.approx(best, rel=1e-3)
+    assert best * (1 - 1e-9) <= measured(instance, owner).mean_jct_s <= best * (1 + 2e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))

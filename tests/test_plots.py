@@ -105,7 +105,8 @@ def jps_figures() -> dict[str, tuple[tuple, dict]]:
         "jps_scaling": (((4, 6),), {"num_jobs": 3, "seeds": 2, "samples": 3}),
         "jps_samplers": ((some, (1, 4)), {}),
         "jps_trials": ((history,), {}),
-        "jps_gap_time": ((some,), {"samples": (1, 4)}),
+        "jps_gap_time": ((some,), {"samples": (1, 4), "cuts": (6,)}),
+        "jps_topology": (((1.0, 100.0),), {"num_jobs": 2, "nodes": 3, "node_size": 2, "seeds": 2, "samples": 3}),
     }
 
 

@@ -38,6 +38,7 @@ FIGURES = Registry(
         "jps_scaling": "rl_sched.plots.jps_scaling:FIGURE",
         "jps_samplers": "rl_sched.plots.jps_samplers:FIGURE",
         "jps_trials": "rl_sched.plots.jps_trials:FIGURE",
+        "jps_topology": "rl_sched.plots.jps_topology:FIGURE",
         "jps_gap_time": "rl_sched.plots.jps_gap_time:FIGURE",
         "hybrid_latency_cdf": "rl_sched.plots.hybrid_latency:CDF",
         "hybrid_latency_box": "rl_sched.plots.hybrid_latency:BOX",

@@ -1,4 +1,4 @@
-"""Gap to the optimum against CPU time: JPS, all categories, the market alone, branch and bound."""
+"""Gap to the optimum against CPU time: JPS, all categories, the market alone, branch and bound, HiGHS."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rl_sched.policies.jps.categories import MAX_LISTED, best_categories, count_
 from rl_sched.policies.jps.certificates import optimum
 from rl_sched.policies.jps.instance import Instance
 from rl_sched.policies.jps.market import clear
+from rl_sched.policies.jps.milp import by_milp
 from rl_sched.policies.jps.placement import Placement, measured, place
 from rl_sched.policies.jps.relaxation import relax
 
@@ -44,8 +45,13 @@ def _placing(samples: int, sampler: str) -> Callable[[int, Instance], Placement]
     return lambda seed, instance: place(instance, samples=samples, rng=seed, sampler=sampler)
 
 
-def data(instances: Sequence[Instance], *, samples: Sequence[int] = (1, 5, 10, 20, 40, 100)) -> Data:
-    """Runs every method on every instance. Peers that take other solvers: ``benchmarks.jps``."""
+def data(
+    instances: Sequence[Instance],
+    *,
+    samples: Sequence[int] = (1, 5, 10, 20, 40, 100),
+    cuts: Sequence[int] = (6, 12, 25),
+) -> Data:
+    """Runs every method on every instance: JPS and multi-start with N samples, HiGHS with some tangents a job."""
     best = [optimum(i) for i in instances]
 
     def point(method: str, setting: str, run: Callable[[int, Instance], Placement]) -> Point:
@@ -64,11 +70,16 @@ def data(instances: Sequence[Instance], *, samples: Sequence[int] = (1, 5, 10, 2
     points.append(point("market, best category", "", lambda _, i: _by_market(i, 1)))
     points.append(point("market, all categories", "", lambda _, i: _by_market(i, MAX_LISTED)))
     points.append(point("branch and bound", "", lambda _, i: optimum(i).best))
+    points += [point("MILP (HiGHS)", str(n), _by_milp(n)) for n in cuts]
     text = (
         f"n = {len(instances)} instances; time: median CPU time, warm; gap: mean, bars: 95 % normal intervals over "
-        f"instances. Numbers: samples N. A gap of zero is drawn at {LEAST_PERCENT:g} %."
+        f"instances. Numbers: samples N, of HiGHS tangents a job. A gap of zero is drawn at {LEAST_PERCENT:g} %."
     )
     return Data(points, text)
+
+
+def _by_milp(cuts: int) -> Callable[[int, Instance], Placement]:
+    return lambda _, instance: measured(instance, by_milp(instance, cuts)[0])
 
 
 def _by_market(instance: Instance, most: int) -> Placement:

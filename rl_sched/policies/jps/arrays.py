@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rl_sched.policies.jps.communication import equal_share_s
 from rl_sched.policies.jps.instance import Instance
 
 
@@ -20,6 +21,12 @@ class Problem(NamedTuple):
     reserved: np.ndarray  # (S,) int64 worker that makes the job feasible
     equal_s: np.ndarray  # (S,) float64 JCT on an equal, fractional share of every worker
     idle: bool  # whether a worker may serve nobody
+    above: np.ndarray  # (K, A) int64 links above each worker that jobs share; A = 0 without a topology
+    shared_s: np.ndarray  # (S, links) float64 as ``sync_s``, of a shared link that the job has for itself
+    hop_s: np.ndarray  # (S, 2) float64 latency of a step of all iterations, inside a node and between nodes
+    nodes: int  # shared links that are a node's; the others are a switch's
+    ring: bool  # whether gradients may go round a ring
+    tree: bool  # whether they may take the tree
 
 
 def problem_of(instance: Instance) -> Problem:
@@ -27,17 +34,31 @@ def problem_of(instance: Instance) -> Problem:
     mean = instance.throughput.mean(axis=1)
     rate = instance.throughput / mean[:, None]
     work_s = instance.work_samples / mean
+    s, k = rate.shape
     idle = instance.communicates
+    topology = instance.topology if idle else None
+    sync_s, link = np.zeros((s, 1)), np.zeros(k, np.int64)
+    keys: list[object] = [0] * k  # workers of different keys are never twins
+    above, shared_s, hop_s = np.zeros((k, 0), np.int64), np.zeros((s, 0)), np.zeros((s, 2))
+    nodes, ring, tree = 0, True, False
     if idle:
         links, link = np.unique(instance.link_bytes_per_s, return_inverse=True)
         iterations = instance.work_samples / instance.batch
-        sync_s = np.ascontiguousarray(iterations[:, None] * 2.0 * instance.traffic_bytes[:, None] / links[None, :])
+        volume_s = iterations[:, None] * 2.0 * instance.traffic_bytes[:, None]
+        sync_s, keys = np.ascontiguousarray(volume_s / links[None, :]), link.tolist()
+    if topology is not None:
+        above, nodes, ring, tree = topology.links, topology.num_nodes, topology.ring, topology.tree
+        shared_s = np.ascontiguousarray(volume_s / topology.bytes_per_s[None, :])
+        latency_s = np.array([topology.inside_s, topology.between_s])
+        hop_s = np.where(instance.traffic_bytes > 0, iterations, 0.0)[:, None] * latency_s
+        keys = list(zip(keys, topology.node.tolist(), strict=True))
+        equal_s = equal_share_s(instance)
     else:
-        sync_s, link = np.zeros((len(work_s), 1)), np.zeros(rate.shape[1], np.int64)
-    columns: dict[tuple[bytes, int], int] = {}
-    alike = [
-        columns.setdefault(key, len(columns)) for key in zip(map(bytes, rate.T.copy()), link.tolist(), strict=True)
-    ]
-    share = rate.shape[1] / rate.shape[0]  # workers of an equal share
-    equal_s = work_s / share + sync_s[:, 0] * max(0.0, 1.0 - 1.0 / share)
-    return Problem(rate, work_s, sync_s, link, np.array(alike), instance.reserved, equal_s, idle)
+        share = k / s  # workers of an equal share
+        equal_s = work_s / share + sync_s[:, 0] * max(0.0, 1.0 - 1.0 / share)
+    columns: dict[tuple[bytes, object], int] = {}
+    alike = [columns.setdefault(key, len(columns)) for key in zip(map(bytes, rate.T.copy()), keys, strict=True)]
+    return Problem(
+        rate, work_s, sync_s, link, np.array(alike), instance.reserved, equal_s, idle,
+        above, shared_s, hop_s, nodes, ring, tree,
+    )  # fmt: skip

@@ -34,16 +34,10 @@ def count_categories(problem: Problem) -> int:
 def costs(problem: Problem, relaxation: Relaxation) -> np.ndarray:
     """(S + 1, K + 1) float64: f_i of c workers; row S is the idle part and costs nothing."""
     s, k = problem.rate.shape
-    c = np.arange(1, k + 1)
-    alone = problem.work_s * relaxation.workers / np.maximum(relaxation.rate, 1e-12)
+    f = np.empty((s + 1, k + 1))
     # Links: of the class that the middle one of the workers has.
-    sync = problem.sync_s[:, int(np.sort(problem.link)[k // 2])]
-    f = np.zeros((s + 1, k + 1))
-    f[:s, 0] = np.inf
-    f[:s, 1:] = alone[:, None] / c + sync[:, None] * (1.0 - 1.0 / c)
-    concave = alone < sync
-    chord = alone[:, None] + (f[:s, -1] - alone)[:, None] * (c - 1) / max(k - 1, 1)
-    f[:s, 1:] = np.where(concave[:, None], chord, f[:s, 1:])
+    middle = int(np.sort(problem.link)[k // 2]) if problem.idle else 0
+    _fill_costs(problem.work_s, problem.sync_s, middle, relaxation.workers, relaxation.rate, f)
     return f
 
 
@@ -53,11 +47,11 @@ def best_categories(problem: Problem, relaxation: Relaxation, count: int) -> np.
     total = count_categories(problem)
     n = min(count, total)
     room = min(n * s * (s + 1), total) + 1
-    out = np.zeros((n, s + 1), np.int64)
+    out = np.empty((n, s + 1), np.int64)
     table = 1 << (2 * room).bit_length()
     found = _best_first(
-        costs(problem, relaxation), problem.idle, out, np.zeros(room), np.zeros((room, 3), np.int64),
-        np.zeros(n, np.uint64), np.zeros(table, np.uint64),
+        costs(problem, relaxation), problem.idle, out, np.empty(room), np.empty((room, 3), np.int64),
+        np.empty(n, np.uint64), np.zeros(table, np.uint64),
     )  # fmt: skip
     return out[:found]
 
@@ -86,6 +80,22 @@ def _listed(parts: int, places: int) -> np.ndarray:
     cuts = np.array(chosen, np.int64).reshape(len(chosen), parts - 1)
     ends = np.concatenate([np.zeros((len(cuts), 1), np.int64), cuts, np.full((len(cuts), 1), places + 1)], axis=1)
     return np.diff(ends, axis=1)
+
+
+@kernel
+def _fill_costs(work, sync, middle, share, rate, f):
+    jobs, most = f.shape[0] - 1, f.shape[1] - 1
+    for i in range(jobs):
+        alone, gradients = work[i] * share[i] / max(rate[i], 1e-12), sync[i, middle]
+        last = alone / most + gradients * (1.0 - 1.0 / most)
+        f[i, 0] = np.inf
+        for c in range(1, most + 1):
+            if alone < gradients:
+                f[i, c] = alone + (last - alone) * (c - 1) / max(most - 1, 1)
+            else:
+                f[i, c] = alone / c + gradients * (1.0 - 1.0 / c)
+    for c in range(most + 1):
+        f[jobs, c] = 0.0
 
 
 @helper

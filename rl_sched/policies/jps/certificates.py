@@ -4,6 +4,8 @@
 |                       | beyond                                       | the relaxation's dual |
 | with communication    | K <= 12                                      | dynamic programming over sets: the optimum |
 |                       | beyond                                       | Lagrangian bound |
+| with shared links     | (S + 1)^K <= 2 million                       | every placement: the optimum |
+|                       | beyond                                       | Lagrangian bound, as if every job were alone |
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 from rl_sched.policies.jps import lagrangian
 from rl_sched.policies.jps.arrays import problem_of
 from rl_sched.policies.jps.exact import branch_and_bound
+from rl_sched.policies.jps.exhaustive import SOME, best_of_all, count_placements
 from rl_sched.policies.jps.instance import Instance
 from rl_sched.policies.jps.local_search import KICKED, search
 from rl_sched.policies.jps.placement import Placement, measured
@@ -55,13 +58,16 @@ def certify(
         exact: True = try the exact method whatever it takes, False = a bound only, None = exact where that is cheap.
 
     Raises:
-        PlacementError: ``exact`` with communication and more than 16 workers.
+        PlacementError: ``exact`` with communication and more than 16 workers, or too many placements.
     """
     problem = problem_of(instance)
     relaxation = relax(problem)
     s, k = problem.rate.shape
+    if problem.nodes > 0 and (count_placements(problem) <= SOME if exact is None else exact):
+        owner, best_s = best_of_all(problem)
+        return Certificate(best_s * (1 - 1e-9), True, "every placement", measured(instance, owner, 1.0, best_s))
     if problem.idle:
-        if k <= SETS_WORKERS if exact is None else exact:
+        if problem.nodes == 0 and (k <= SETS_WORKERS if exact is None else exact):
             owner, total_s = best_subsets(problem)
             return Certificate(
                 total_s / s, True, "dynamic programming over sets", measured(instance, owner, 1.0, total_s / s)

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_sched.errors import ConfigError
 from rl_sched.policies.jps.instance import BATCH, Instance
+from rl_sched.policies.jps.topology import Topology
 from rl_sched.registry import did_you_mean
 
 #: Samples/s of a job of factor 1.
@@ -22,6 +23,8 @@ FAMILIES = ("base", "wide_noise", "affinity", "wide_weights", "identical", "equa
 SAMPLES, EPOCHS = 1e5, (10.0, 8.0, 12.0, 6.0)
 #: Gb/s of links; 1 Gb/s = 1.25e8 bytes/s.
 LINKS_GBPS = (10.0, 25.0, 100.0)
+#: The same of a worker's own link inside a node: PCIe 4.0 with 16 lanes.
+INSIDE_GBPS = 200.0
 GBPS = 1.25e8
 
 
@@ -33,6 +36,7 @@ def generate(
     *,
     communication: bool = False,
     types: Sequence[str] = TYPES,
+    topology: Topology | None = None,
 ) -> Instance:
     """Draws an instance.
 
@@ -45,6 +49,8 @@ def generate(
         seed: Of all draws. Even seeds use the earlier implementation's work and links by type; odd ones draw both.
         communication: Whether gradients of 10 to 400 MB cross links of 10 to 100 Gb/s.
         types: Names of ``TYPE_THROUGHPUT``, in turns.
+        topology: If given, the workers of a node are of one type, nodes take turns, and gradients of 10 to 400 MB cross
+            its links; a worker's own link has ``INSIDE_GBPS``.
 
     Raises:
         ConfigError: The family or a type is unknown.
@@ -56,7 +62,7 @@ def generate(
         if name not in TYPE_THROUGHPUT:
             raise ConfigError(f"Unknown worker type {name!r}. {did_you_mean(name, TYPE_THROUGHPUT)}")
     rng = np.random.default_rng(seed)
-    kind = np.arange(num_workers) % len(types)
+    kind = (np.arange(num_workers) if topology is None else topology.node) % len(types)
     base = np.array([TYPE_THROUGHPUT[name] for name in types])[kind]
     factor = rng.uniform(0.8, 1.6, (num_jobs, 1))
     shape = (num_jobs, num_workers)
@@ -77,11 +83,30 @@ def generate(
         work = SAMPLES * np.resize(EPOCHS, num_jobs)
     else:
         work = np.exp(rng.uniform(np.log(3e4), np.log(3e5), num_jobs)) * rng.integers(5, 16, num_jobs)
-    if not communication:
+    if not communication and topology is None:
         return Instance.build(throughput, work)
     traffic = np.exp(rng.uniform(np.log(1e7), np.log(4e8), num_jobs))
+    if topology is not None:
+        return Instance.build(throughput, work, traffic, GBPS * INSIDE_GBPS, BATCH, topology)
     turns = kind % len(LINKS_GBPS) if seed % 2 == 0 else rng.integers(0, len(LINKS_GBPS), num_workers)
     return Instance.build(throughput, work, traffic, GBPS * np.array(LINKS_GBPS)[turns], BATCH)
+
+
+def two_levels(
+    nodes: int, node_size: int, gbps: float, *, nodes_per_switch: int = 2, oversubscribed: float = 2.0
+) -> Topology:
+    """Equal nodes under switches whose links to the core are too narrow for all their nodes by a factor.
+
+    Args:
+        nodes: N; the last switch may have fewer.
+        node_size: Workers of each.
+        gbps: Gb/s of a node's link.
+        nodes_per_switch: Nodes under a switch.
+        oversubscribed: The factor.
+    """
+    sizes = [min(nodes_per_switch, nodes - first) for first in range(0, nodes, nodes_per_switch)]
+    to_core = GBPS * gbps * np.array(sizes) / oversubscribed
+    return Topology.build([node_size] * nodes, sizes, GBPS * gbps, to_core)
 
 
 def earlier_instance(seed: int, num_jobs: int = 4, num_workers: int = 15) -> Instance:

@@ -5,6 +5,8 @@ iteration in proportion to their throughputs, so that they finish together, and 
 all-reduce over the slowest of their links (Patarasuk and Yuan, 2009): each sends 2 (m - 1) / m times the model's bytes.
 
     JCT_i = w_i / R_i + (w_i / batch) 2 (m - 1) / m D_i / min link,  w_i = epochs_i samples_i,  R_i = sum of throughputs
+
+With a topology jobs also share links with each other (``topology.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 
 from rl_sched.cluster import ClusterSpec
 from rl_sched.errors import PlacementError
+from rl_sched.policies.jps.topology import Topology
 from rl_sched.workload import Workload
 
 #: Samples of an iteration, over all workers of a job.
@@ -33,9 +36,10 @@ class Instance:
     throughput: np.ndarray  # (S, K) float64 samples/s of each job on each worker, 0 = it cannot run there
     work_samples: np.ndarray  # (S,) float64 > 0: epochs times samples
     traffic_bytes: np.ndarray  # (S,) float64 >= 0: size of the model's gradients
-    link_bytes_per_s: np.ndarray  # (K,) float64 > 0, inf = free
+    link_bytes_per_s: np.ndarray  # (K,) float64 > 0 of each worker's own link, inf = free
     batch: int
     reserved: np.ndarray  # (S,) int64: a worker of its own for every job, on which it can run
+    topology: Topology | None = None  #: links that jobs share; None = there are none
 
     @classmethod
     def build(
@@ -45,6 +49,7 @@ class Instance:
         traffic_bytes: object = 0.0,
         link_bytes_per_s: object = np.inf,
         batch: int = BATCH,
+        topology: Topology | None = None,
     ) -> Instance:
         """Makes an instance; a scalar stands for the same value for all jobs or workers.
 
@@ -64,7 +69,11 @@ class Instance:
             raise PlacementError(f"Every job's work must be finite and > 0; it is {work.tolist()}.")
         if not ((traffic >= 0).all() and np.isfinite(traffic).all() and (link > 0).all() and batch >= 1):
             raise PlacementError("traffic_bytes must be >= 0 and finite, link_bytes_per_s > 0 and batch >= 1.")
-        return cls(speed, work, traffic, link, int(batch), match(speed))
+        if topology is not None and topology.num_workers != k:
+            raise PlacementError(
+                f"The topology must have the {k} workers of throughput; it has {topology.num_workers}."
+            )
+        return cls(speed, work, traffic, link, int(batch), match(speed), topology)
 
     @property
     def num_jobs(self) -> int:
@@ -77,7 +86,8 @@ class Instance:
     @property
     def communicates(self) -> bool:
         """Whether any job pays for its gradients."""
-        return bool((self.traffic_bytes > 0).any() and np.isfinite(self.link_bytes_per_s).any())
+        free = not np.isfinite(self.link_bytes_per_s).any() and (self.topology is None or self.topology.is_free)
+        return bool((self.traffic_bytes > 0).any()) and not free
 
     @classmethod
     def from_workload(cls, workload: Workload, cluster: ClusterSpec) -> Instance:

@@ -6,7 +6,8 @@ For any prices p >= 0, and for each job, class b of links and number m of worker
                    - sum_k p_k
 
 since w / R >= 2 sqrt(w v) - v R. A job that buys from classes b and better pays for gradients as if b were its slowest:
-never too little, and exactly where it is. Each v climbs by the sign of its derivative; p follows a subgradient with
+never too little, and exactly where it is. Where links are shared, a job that fits no node pays for the fastest node's
+link as if it were alone there. Each v climbs by the sign of its derivative; p follows a subgradient with
 Polyak's step, and the best bound of all steps counts: it holds whatever p and v are.
 """
 
@@ -38,10 +39,14 @@ def bound(problem: Problem, relaxation: Relaxation, upper_s: float, steps: int =
     links = problem.sync_s.shape[1]
     price = (relaxation.v[:, None] * problem.rate).max(axis=0)
     v = np.tile(relaxation.v[:, None, None], (1, links, k))  # with these prices, the relaxation's own bound
+    fits, far_s = k, np.zeros(s)  # workers of the largest node, and time of the gradients between nodes
+    if problem.nodes > 0:
+        fits = int(np.bincount(problem.above[:, 0]).max())
+        far_s = problem.shared_s[:, : problem.nodes].min(axis=1)
     return float(
         _ascend(
             problem.rate, problem.work_s, problem.sync_s, problem.link, price, v, np.full(v.shape, _PACE),
-            upper_s, steps, np.zeros(k), np.zeros(k, np.int64), np.zeros(k), np.zeros(k, np.int64),
+            fits, far_s, upper_s, steps, np.zeros(k), np.zeros(k, np.int64), np.zeros(k), np.zeros(k, np.int64),
         )
     )  # fmt: skip
 
@@ -72,7 +77,7 @@ def _select(cost, index, size, m):
 
 
 @kernel
-def _ascend(rate, work, sync, link, price, v, pace, upper, steps, cost, index, chosen, taken):
+def _ascend(rate, work, sync, link, price, v, pace, fits, far, upper, steps, cost, index, chosen, taken):
     jobs, workers = rate.shape
     links = sync.shape[1]
     best, scale, stale = -np.inf, 1.0, 0
@@ -91,7 +96,8 @@ def _ascend(rate, work, sync, link, price, v, pace, upper, steps, cost, index, c
                     size += 1 if link[k] >= b else 0
                 for m in range(1, size + 1):
                     slope = v[i, b, m - 1]
-                    fixed = 2.0 * np.sqrt(work[i] * slope) + sync[i, b] * (m - 1) / m
+                    gradients = sync[i, b] if m <= fits else max(sync[i, b], far[i])
+                    fixed = 2.0 * np.sqrt(work[i] * slope) + gradients * (m - 1) / m
                     count = 0
                     for k in range(workers):
                         if link[k] >= b:

@@ -2,7 +2,8 @@
 
 A worker moves to the job (or, where workers may be idle, to nobody), or swaps with the worker, that lowers the score
 most. Pairs of jobs that have not changed since a worker was looked at are skipped. With communication a job may also
-drop all its workers on its slowest class of links at once, a step that no series of improving moves makes.
+drop all its workers on its slowest class of links at once, and with shared links all those below one of them: steps
+that no series of improving moves makes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from rl_sched.policies.jps.arrays import Problem
+from rl_sched.policies.jps.contention import leave_links, score_shared
 from rl_sched.policies.jps.scoring import (
+    exchange_s,
     give,
     new_search,
     refresh,
+    retime,
     score_changed,
     settle,
     time_changed,
@@ -57,7 +61,7 @@ def _mend(p, s, beta):
     return score
 
 
-@routine
+@helper
 def _best_change(p, s, beta, k, limit, tick):
     """Applies the best move or swap of worker ``k`` that brings the score below ``limit``; returns the score."""
     jobs, workers = p.rate.shape
@@ -79,7 +83,10 @@ def _best_change(p, s, beta, k, limit, tick):
             with_s = 0.0
             if j >= 0:
                 with_s = time_changed(p, s, j, k, -1)
-            score = score_changed(p, s, beta, i, without_s, j, with_s)
+            if p.nodes > 0:
+                score = score_shared(p, s, beta, k, j, -1)
+            else:
+                score = score_changed(p, s, beta, i, without_s, j, with_s)
             if score < best:
                 best, best_job, best_worker, best_i_s, best_j_s = score, j, -1, without_s, with_s
     for other in range(workers):
@@ -95,7 +102,10 @@ def _best_change(p, s, beta, k, limit, tick):
             i_s = time_changed(p, s, i, other, k)
         if j >= 0:
             j_s = time_changed(p, s, j, k, other)
-        score = score_changed(p, s, beta, i, i_s, j, j_s)
+        if p.nodes > 0:
+            score = score_shared(p, s, beta, k, j, other)
+        else:
+            score = score_changed(p, s, beta, i, i_s, j, j_s)
         if score < best:
             best, best_job, best_worker, best_i_s, best_j_s = score, j, other, i_s, j_s
     s.looked[k] = tick
@@ -104,7 +114,10 @@ def _best_change(p, s, beta, k, limit, tick):
     give(p, s, k, best_job)
     if best_worker >= 0:
         give(p, s, best_worker, i)
-    settle(p, s, i, best_i_s, best_job, best_j_s)
+    if p.nodes > 0:
+        retime(p, s, beta)
+    else:
+        settle(p, s, i, best_i_s, best_job, best_j_s)
     if i >= 0:
         s.changed[i] = tick + 1
     if best_job >= 0:
@@ -131,7 +144,7 @@ def _drop_slowest(p, s, beta, score):
                 following = min(following, p.link[k])
         if rate <= 0.0:
             continue
-        time_s = p.work_s[i] / rate + p.sync_s[i, following] * (size - 1) / size
+        time_s = p.work_s[i] / rate + exchange_s(p, i, size, 1, p.sync_s[i, following])
         if score_changed(p, s, beta, i, time_s, -1, 0.0) < score * (1.0 - _LEAST_GAIN):
             for k in range(p.link.shape[0]):
                 if s.owner[k] == i and p.link[k] == slowest:
@@ -158,7 +171,9 @@ def improve(p, s, beta):
             if found < limit:
                 score = found
                 tick += 1
-        if p.idle:
+        if p.nodes > 0:
+            score = leave_links(p, s, beta, score, _LEAST_GAIN)
+        elif p.idle:
             score = _drop_slowest(p, s, beta, score)
         score = refresh(p, s, beta)  # sums that were only added to drift
         if not score < before * (1.0 - _LEAST_GAIN):

@@ -40,7 +40,7 @@ def clear(problem: Problem, v: np.ndarray, categories: np.ndarray, step: float =
         step: See ``STEP``.
     """
     value = _values(problem, v)
-    out = np.zeros((len(categories), value.shape[1]), np.int64)
+    out = np.empty((len(categories), value.shape[1]), np.int64)
     _clear_all(value, categories, _size(value, step), out, *_scratch(value))
     return out
 
@@ -73,7 +73,10 @@ def exact_assignment(problem: Problem, v: np.ndarray, category: np.ndarray) -> t
 
 
 def _values(problem: Problem, v: np.ndarray) -> np.ndarray:
-    return np.vstack([v[:, None] * problem.rate, np.zeros(problem.rate.shape[1])])
+    s, k = problem.rate.shape
+    value = np.zeros((s + 1, k))
+    np.multiply(v[:, None], problem.rate, out=value[:s])
+    return value
 
 
 def _size(value: np.ndarray, step: float) -> float:
@@ -82,7 +85,7 @@ def _size(value: np.ndarray, step: float) -> float:
 
 def _scratch(value: np.ndarray) -> tuple[np.ndarray, ...]:
     k = value.shape[1]
-    return np.zeros(k), np.zeros(k, np.int64), np.zeros(k, np.int64), np.zeros(k, np.int64)
+    return np.empty(k), np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
 
 
 @kernel

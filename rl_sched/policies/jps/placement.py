@@ -9,6 +9,7 @@ import numpy as np
 from rl_sched.errors import ConfigError, PlacementError
 from rl_sched.policies.jps import SAMPLERS
 from rl_sched.policies.jps.arrays import problem_of
+from rl_sched.policies.jps.communication import equal_share_s, gradients_s
 from rl_sched.policies.jps.instance import IDLE, Instance
 from rl_sched.policies.jps.local_search import KICKED, search
 from rl_sched.policies.jps.relaxation import relax
@@ -88,7 +89,7 @@ def place(
         kicks = samples - len(starts)  # few categories leave more samples for kicks
     workers = instance.num_workers
     shifted = random.random((kicks if workers >= KICKED else 0, workers)).argsort(axis=1)[:, :KICKED]
-    owner, _ = search(problem, starts, shifted, beta)
+    owner, _ = search(problem, starts, np.ascontiguousarray(shifted), beta)
     return measured(instance, owner, beta, relaxation.bound_s / instance.num_jobs)
 
 
@@ -109,26 +110,12 @@ def measured(instance: Instance, owner: np.ndarray, beta: float = 1.0, bound_s: 
         raise PlacementError(f"owner must name one of {s} jobs, or -1, for each of {k} workers; it does not.")
     mine = owner[None, :] == np.arange(s)[:, None]  # (S, K); a column has one True at most
     rate = (instance.throughput * mine).sum(axis=1)
-    size = mine.sum(axis=1)
     if not (rate > 0).all():
         raise PlacementError(f"Every job needs a worker on which it can run; job {int(rate.argmin())} has none.")
-    slowest = np.where(mine, instance.link_bytes_per_s, np.inf).min(axis=1)
-    jct_s = instance.work_samples / rate + gradients_s(instance, size, slowest)
+    jct_s = instance.work_samples / rate
+    if instance.communicates:
+        jct_s += gradients_s(instance, mine)
     return Placement(owner, jct_s, fairness(jct_s / equal_share_s(instance)), beta, bound_s)
-
-
-def gradients_s(instance: Instance, size: np.ndarray, slowest: np.ndarray) -> np.ndarray:
-    """(S,) time of all ring all-reduces of each job on ``size`` workers whose slowest link has ``slowest`` bytes/s."""
-    iterations = instance.work_samples / instance.batch
-    return iterations * 2.0 * (size - 1) / size * instance.traffic_bytes / slowest
-
-
-def equal_share_s(instance: Instance) -> np.ndarray:
-    """(S,) JCT of each job on the same share, 1 / S, of every worker; what fairness is measured by."""
-    s, k = instance.throughput.shape
-    compute_s = instance.work_samples / (instance.throughput.sum(axis=1) / s)
-    slowest = np.full(s, instance.link_bytes_per_s.min())
-    return compute_s + gradients_s(instance, np.full(s, k / s), slowest)
 
 
 def fairness(ratio: np.ndarray) -> float:

@@ -1,9 +1,10 @@
-"""The state of a search and the score of a change to it, inside the kernels.
+"""The state of a search, what a job's time is, and the score of a change, inside the kernels.
 
     score = beta J + (1 - beta) (1 - F) J
 
 J is the mean JCT and F Jain's index (Jain, Chiu and Hawe, 1984) of JCT over the JCT of an equal share. A change touches
-two jobs, so that its score takes their new JCTs and three sums. Scores of different beta are not comparable.
+two jobs, so that its score takes their new JCTs and three sums (``contention``: where jobs share links). Scores of
+different beta are not comparable.
 """
 
 from __future__ import annotations
@@ -31,22 +32,63 @@ class Search(NamedTuple):
     sums: np.ndarray  # (3,) of JCT, of its ratio to the equal share's, of the squares of that
     changed: np.ndarray  # (S,) int64 when a job was changed last
     looked: np.ndarray  # (K,) int64 when a worker was looked at last
+    inside: np.ndarray  # (S, links) int64 workers of each job below each shared link
+    load: np.ndarray  # (links,) int64 jobs that cross each shared link
+    tried: np.ndarray  # (links,) int64 the same after a change that is only weighed
 
 
 def new_search(problem: Problem) -> Search:
     """Room for one placement."""
-    (s, k), links = problem.rate.shape, problem.sync_s.shape[1]
+    (s, k), links, shared = problem.rate.shape, problem.sync_s.shape[1], problem.shared_s.shape[1]
     return Search(
         np.zeros(k, np.int64), np.zeros(s), np.zeros(s, np.int64), np.zeros((s, links), np.int64), np.zeros(s),
-        np.zeros(s), np.zeros(3), np.zeros(s, np.int64), np.zeros(k, np.int64),
+        np.zeros(s), np.zeros(3), np.zeros(s, np.int64), np.zeros(k, np.int64), np.zeros((s, shared), np.int64),
+        np.zeros(shared, np.int64), np.zeros(shared, np.int64),
     )  # fmt: skip
 
 
 @helper
-def _time(p, job, rate, size, slowest):
+def exchange_s(p, job, size, nodes, full_s):
+    """All exchanges of gradients of a job; ``full_s`` is what twice the bytes take on the slowest of its links."""
+    if p.nodes == 0:
+        return full_s * (size - 1) / size
+    if size < 2:
+        return 0.0
+    best = np.inf
+    if p.ring:
+        inside, between = 2 * (size - nodes), 2 * (nodes - 1)
+        best = full_s * (size - 1) / size + inside * p.hop_s[job, 0] + between * p.hop_s[job, 1]
+    if p.tree:
+        depth = 0
+        while (1 << depth) < nodes:
+            depth += 1
+        best = min(best, full_s + 2 * (size / nodes - 1.0) * p.hop_s[job, 0] + 2 * depth * p.hop_s[job, 1])
+    return best
+
+
+@helper
+def _time(p, job, rate, size, nodes, full_s):
     if size <= 0 or rate <= _NOTHING:
         return np.inf
-    return p.work_s[job] / rate + p.sync_s[job, slowest] * (size - 1) / size
+    return p.work_s[job] / rate + exchange_s(p, job, size, nodes, full_s)
+
+
+@helper
+def crosses(s, job, link):
+    """Whether a job has workers on both sides of a shared link."""
+    return 0 < s.inside[job, link] < s.size[job]
+
+
+@helper
+def time_now(p, s, job, load):
+    """JCT of a job by the counts of its workers; ``load`` is the jobs that cross each shared link."""
+    full_s, nodes = p.sync_s[job, _slowest(s, job, -1, -1)], 0
+    for link in range(load.shape[0]):
+        if link < p.nodes and s.inside[job, link] > 0:
+            nodes += 1
+        if crosses(s, job, link):
+            full_s = max(full_s, load[link] * p.shared_s[job, link])
+    return _time(p, job, s.rate[job], s.size[job], nodes, full_s)
 
 
 @helper
@@ -65,7 +107,7 @@ def _slowest(s, job, plus, minus):
 
 @helper
 def time_changed(p, s, job, plus, minus):
-    """JCT of a job after worker ``plus`` came and worker ``minus`` went; -1 = none."""
+    """JCT of a job after worker ``plus`` came and worker ``minus`` went; -1 = none. Shared links are not looked at."""
     rate, size, link_plus, link_minus = s.rate[job], s.size[job], -1, -1
     if plus >= 0:
         rate += p.rate[job, plus]
@@ -78,7 +120,7 @@ def time_changed(p, s, job, plus, minus):
     slowest = 0
     if p.idle:
         slowest = _slowest(s, job, link_plus, link_minus)
-    return _time(p, job, rate, size, slowest)
+    return _time(p, job, rate, size, 1, p.sync_s[job, slowest])
 
 
 @helper
@@ -121,15 +163,31 @@ def refresh(p, s, beta):
         s.rate[i], s.size[i] = 0.0, 0
         for link in range(links):
             s.of_link[i, link] = 0
+        for link in range(s.inside.shape[1]):
+            s.inside[i, link] = 0
     for k in range(s.owner.shape[0]):
         i = s.owner[k]
         if i >= 0:
             s.rate[i] += p.rate[i, k]
             s.size[i] += 1
             s.of_link[i, p.link[k]] += 1
+            for level in range(p.above.shape[1]):
+                s.inside[i, p.above[k, level]] += 1
+    return retime(p, s, beta)
+
+
+@helper
+def retime(p, s, beta):
+    """Loads, times and sums anew from the counts; returns the score."""
+    jobs = p.work_s.shape[0]
+    for link in range(s.load.shape[0]):
+        s.load[link] = 0
+        for i in range(jobs):
+            if crosses(s, i, link):
+                s.load[link] += 1
     s.sums[0], s.sums[1], s.sums[2] = 0.0, 0.0, 0.0
     for i in range(jobs):
-        s.time_s[i] = _time(p, i, s.rate[i], s.size[i], _slowest(s, i, -1, -1))
+        s.time_s[i] = time_now(p, s, i, s.load)
         s.slope[i] = p.work_s[i] / (s.rate[i] * s.rate[i])
         relative = s.time_s[i] / p.equal_s[i]
         s.sums[0] += s.time_s[i]
@@ -146,10 +204,14 @@ def give(p, s, worker, job):
         s.rate[i] -= p.rate[i, worker]
         s.size[i] -= 1
         s.of_link[i, link] -= 1
+        for level in range(p.above.shape[1]):
+            s.inside[i, p.above[worker, level]] -= 1
     if job >= 0:
         s.rate[job] += p.rate[job, worker]
         s.size[job] += 1
         s.of_link[job, link] += 1
+        for level in range(p.above.shape[1]):
+            s.inside[job, p.above[worker, level]] += 1
     s.owner[worker] = job
 
 
