@@ -20,7 +20,7 @@ from rl_sched.sim.result import RunResult
 #: Decisions that one update tells; of more, the newest. The report page shows them all.
 MAX_LOG = 40
 #: Time between two looks at what takes longer to compute, s.
-SLOW_S = 1.0
+SLOW_S = 2.0
 
 
 class Sampler:

@@ -69,8 +69,8 @@ class Served:
         """Status and JSON of the answer to a POST."""
         return self.ask("POST", path, body)[:2]
 
-    def until(self, holds: Any, limit_s: float = WAIT_S) -> None:
-        """Waits until ``holds()``.
+    def until(self, holds: Any, limit_s: float = WAIT_S, every_s: float = 0.05) -> None:
+        """Waits until ``holds()``, which is asked every so many seconds.
 
         Raises:
             TimeoutError: It does not come to hold.
@@ -79,7 +79,7 @@ class Served:
         while not holds():
             if time.monotonic() > end or self.process.poll() is not None:
                 raise TimeoutError(f"waited for {limit_s:.0f} s; the process's code: {self.process.poll()}")
-            time.sleep(0.05)
+            time.sleep(every_s)
 
     def until_state(self, state: str) -> dict[str, Any]:
         """Waits for a state of the race; returns the status."""
