@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -124,6 +125,25 @@ def test_clients_are_told_the_whole_state_and_then_what_is_new(server: Served) -
         whole = json.loads(late.recv(timeout=60))
         assert whole["whole"] and whole["state"] == "finished" and whole["lanes"][0]["points"]
         assert {bar[0] for bar in whole["lanes"][0]["bars"]} == set(range(60))
+
+
+def test_a_client_that_breaks_off_leaves_no_trace(server: Served) -> None:
+    server.post("/api/start", {**RACE, "speed": 1.0})
+    before = len(server.output)
+    upgrade = (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(upgrade.encode())
+            raw.recv(64)
+            # No farewell: the system answers what comes later with a reset.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.until(lambda: server.get("/health")["clients"] == 0)
+    server.post("/api/stop")
+    time.sleep(0.2)
+    assert list(server.output)[before:] == []
 
 
 @pytest.mark.slow

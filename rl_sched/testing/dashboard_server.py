@@ -8,9 +8,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ class Served:
         if found is None:
             self.process.kill()
             raise RuntimeError(f"The dashboard did not start: {self.line}{self.process.stdout.read()}")
+        self.output: deque[str] = deque(maxlen=1000)  # what it has printed since
+        threading.Thread(target=self.output.extend, args=(self.process.stdout,), daemon=True).start()
         self.port = int(found[2])
         self.address = f"http://127.0.0.1:{self.port}"
         self.socket = f"ws://127.0.0.1:{self.port}/ws"
