@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -267,7 +270,7 @@ PARAMETERS: dict[str, list[str]] = {
     "lane": ["rule:min_min", "rule:x", "", "a/b", "x" * 200],
     "index": ["0", "999999999", "-1", "x", "1e9"],
     "limit": ["1", "1000", "0", "1001", "x"],
-    "id": ["trace:synthetic", "mine", "nobody", "", "../x", "x" * 200],
+    "id": ["trace:synthetic", "mine", "a" * 32, "b" * 32, "nobody", "", "../x", "x" * 200],
     "fresh": ["false", "maybe"],
     "command": ["pause", "stop", "explode"],
 }
@@ -307,8 +310,26 @@ def _prepare(server: Served, path: str) -> None:
         server.post("/api/resume")
 
 
-def test_every_route_answers_as_its_document_says(server: Served, data: Path) -> None:
+def _track(database: Path, empty: Path) -> None:
+    """One run with one metric in MLflow's database."""
+    shutil.copy(empty, database)
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
+        db.execute(
+            "insert into runs (run_uuid, name, status, start_time, end_time, lifecycle_stage, experiment_id) "
+            "values (?, 'one', 'FINISHED', 1000, 3000, 'active', 0)", ["a" * 32],
+        )  # fmt: skip
+        for table in ("metrics", "latest_metrics"):
+            db.execute(f"insert into {table} (key, value, timestamp, step, is_nan, run_uuid) "
+                       "values ('loss', 0.5, 1000, 7, 0, ?)", ["a" * 32])  # fmt: skip
+
+
+def test_every_route_answers_as_its_document_says(server: Served, data: Path, mlflow_database: Path) -> None:
     (data / "sweeps" / "mine" / "cells").mkdir(parents=True, exist_ok=True)
+    assert server.get("/api/runs") == {"runs": [], "note": None}
+    _track(data / "mlflow.db", mlflow_database)
+    (run,) = server.get("/api/runs")["runs"]
+    assert run["id"] == "a" * 32 and run["metrics"] == {"loss": 0.5} and run["duration_s"] == 2.0
+    assert server.get(f"/api/run?id={run['id']}")["curves"] == {"loss": [[7, 0.5]]}
     api = server.get("/openapi.json")
     listed = {"/health", "/api/status", "/api/full_history", "/api/history/comparative", "/api/history"}
     listed |= {f"/api/{name}" for name in ("start", "stop", "pause", "resume")}

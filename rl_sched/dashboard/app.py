@@ -192,6 +192,16 @@ def _add_readings(app: FastAPI) -> None:
     async def models(request: Request) -> dict[str, Any]:
         return await _control(request).read(reader.list_models, _control(request).places)
 
+    @app.get("/api/runs", tags=["history"], response_model=schemas.Runs, summary="The newest runs in MLflow")
+    async def runs(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> Any:
+        return await _control(request).read(reader.list_runs, _control(request).places, limit)
+
+    @app.get(
+        "/api/run", tags=["history"], response_model=schemas.RunCurves, responses=_REFUSED, summary="Curves of one run"
+    )
+    async def run(request: Request, id: Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]) -> Any:
+        return await _control(request).read(reader.read_run, _control(request).places, id)
+
 
 def _add_hybrid(app: FastAPI) -> None:
     options: dict[str, Any] = {"response_model": schemas.HybridDone, "responses": _REFUSED, "tags": ["hybrid"]}
