@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -350,10 +351,81 @@ def test_every_route_answers_as_its_document_says(server: Served, data: Path, ml
             jsonschema.validate(answer, schema)
         seen.setdefault(path, set()).add(status)
     assert [path for path, got in seen.items() if 200 not in got and "hybrid" not in path] == []
-    for path, methods in api["paths"].items():  # and other methods are refused
-        for method in {"get", "post", "delete", "put", "patch"} - set(methods):
-            if path != "/api/hybrid/{command}" and not (path.startswith("/api/hybrid/") and method == "post"):
-                assert server.ask(method.upper(), path)[0] == 405, (method, path)
+
+
+def _forbidden(schema: dict[str, Any]) -> Iterator[Any]:
+    """Values that a schema of a property or parameter forbids."""
+    if "anyOf" in schema:  # a value or null
+        yield from (value for value in _forbidden(schema["anyOf"][0]) if value is not None)
+        return
+    kind = schema.get("type")
+    yield {"object": True}
+    if kind in ("integer", "number"):
+        yield from ("x", True, [])
+        if "minimum" in schema:
+            yield schema["minimum"] - 1
+        if "maximum" in schema:
+            yield schema["maximum"] + 1
+        if kind == "integer":
+            yield 1.5
+    elif kind == "string":
+        yield from (3, None, [])
+        if "maxLength" in schema or "pattern" in schema:
+            yield "x" * 4000
+        if "pattern" in schema:
+            yield from ("\u0000", "a b", "../../etc/passwd")
+    elif kind == "array":
+        yield from ("x", None)
+        yield [3] * max(1, schema.get("minItems", 1))
+        if "maxItems" in schema:
+            yield [f"rule:p{k}" for k in range(schema["maxItems"] + 1)]
+        if schema.get("minItems", 0) > 0:
+            yield []
+    elif kind == "boolean":
+        yield from ("maybe", 7)
+
+
+def test_what_the_document_forbids_is_refused(server: Served) -> None:
+    """Negative data, as schemathesis makes them: wrong types, numbers out of range, long and odd strings."""
+    api, asked = server.get("/openapi.json"), 0
+    for path, methods in api["paths"].items():
+        for method, about in methods.items():
+            for parameter in about.get("parameters", []):
+                name, schema = parameter["name"], parameter["schema"]
+                if parameter["in"] == "query" and schema.get("type") != "boolean":
+                    texts = [v for v in _forbidden(schema) if isinstance(v, str | int | float) and v is not True]
+                    if schema.get("type") == "string":
+                        texts = [v for v in texts if isinstance(v, str)]
+                    for text in texts:
+                        query = urllib.parse.urlencode({name: text})
+                        status, answer, _ = server.ask(method.upper(), f"{path}?{query}")
+                        assert status == 422 and answer["detail"], (path, name, text)
+                        asked += 1
+            if "requestBody" not in about:
+                continue
+            reference = about["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            model = api["components"]["schemas"][reference.rpartition("/")[2]]
+            bodies = [{name: value} for name, schema in model["properties"].items() for value in _forbidden(schema)]
+            for body in [*bodies, {"undocumented": 1}, [], "x", *([{}] if model.get("required") else [])]:
+                status, answer, _ = server.ask(method.upper(), path, body)
+                assert status == 422 and answer["detail"], (path, body)
+                asked += 1
+            for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
+                status, answer, _ = server.ask(method.upper(), path, b"speed=1", {"content-type": kind})
+                assert status in (415, 422) and str(status) in about["responses"], (path, kind)
+                asked += 1
+    assert asked > 80
+    assert server.get("/api/status")["state"] == "idle"
+
+
+def test_methods_that_are_not_documented_are_refused_and_told(server: Served) -> None:
+    for path, methods in server.get("/openapi.json")["paths"].items():
+        for method in {"get", "post", "delete", "put", "patch", "trace", "options"} - set(methods):
+            if method == "post" and path.startswith("/api/hybrid/"):
+                continue  # is the path /api/hybrid/{command} too
+            status, _, heads = server.ask(method.upper(), path.replace("{command}", "pause"))
+            assert status == 405 and heads["allow"], (method, path)
+            assert {m.strip().lower() for m in heads["allow"].split(",")} & set(methods), (method, path)
 
 
 @pytest.mark.slow

@@ -211,11 +211,7 @@ def _add_hybrid(app: FastAPI) -> None:
         _control(request).hybrid.start(wanted)
         return {"state": _control(request).hybrid.state}
 
-    @app.post("/api/hybrid/{command}", summary="Pause, resume or stop it", **options)
-    async def command(request: Request, command: Literal["pause", "resume", "stop"]) -> Any:
-        await _control(request).hybrid.command(command)
-        return {"state": _control(request).hybrid.state}
-
+    # These come before the next one, which would match their paths too.
     @app.put("/api/hybrid/rate", summary="Change how fast tasks come", **options)
     async def rate(request: Request, wanted: schemas.HybridRate) -> Any:
         await _control(request).hybrid.command("rate", rate=wanted.rate)
@@ -224,6 +220,11 @@ def _add_hybrid(app: FastAPI) -> None:
     @app.get("/api/hybrid/status", tags=["hybrid"], response_model=schemas.HybridStatus, summary="Where they are")
     async def status(request: Request) -> Any:
         return _control(request).hybrid.whole()
+
+    @app.post("/api/hybrid/{command}", summary="Pause, resume or stop it", **options)
+    async def command(request: Request, command: Literal["pause", "resume", "stop"]) -> Any:
+        await _control(request).hybrid.command(command)
+        return {"state": _control(request).hybrid.state}
 
 
 def _add_page(app: FastAPI, files: dict[str, bytes]) -> None:

@@ -19,7 +19,7 @@ Speed = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # true is no number, "3" neither
 
 
 class Start(Strict):
