@@ -98,7 +98,7 @@ export function draw() {
   if (races) {
     const own = races.filter((r) => r.about === parts.workload.value), order = [...new Set(own.map((r) => r.race))];
     const names = [...new Set(own.map((r) => r.policy))];
-    lineChart(parts.trend, { x: "race", y: "mean JCT (s)", empty: "no finished race", series: names.map((name) => ({ color: ink(look(name).color), dashes: look(name).dashes, marks: true,
+    lineChart(parts.trend, { x: "race", wholeX: true, y: "mean JCT (s)", empty: "no finished race", series: names.map((name) => ({ color: ink(look(name).color), dashes: look(name).dashes, marks: true,
       points: own.filter((r) => r.policy === name).map((r) => [order.indexOf(r.race) + 1, r.metrics.mean_jct_s]) })) });
     fill(parts.trendKey, ...names.flatMap((name) => [swatch(look(name)), `${name}  `]));
   }

@@ -49,7 +49,7 @@ async function open(run) {
   try { chosen = { ...run, ...(await ask(`/api/run?id=${run.id}`)) }; } catch (error) { fill(parts.list, el("div", { class: "error" }, error.message)); return; }
   list();
   const long = (name) => chosen.curves[name].length > 1;
-  const names = Object.keys(chosen.curves).sort((a, b) => long(b) - long(a) || a.localeCompare(b));
+  const names = Object.keys(chosen.curves).sort((a, b) => long(b) - long(a) || FIRST.includes(b) - FIRST.includes(a) || a.localeCompare(b));
   parts.detail.hidden = false;
   parts.name.textContent = `${chosen.name}: ${names.length ? `${names.length} metrics` : "it has recorded no metric; look at the runs that belong to it"}`;
   parts.metric.disabled = !names.length;
