@@ -19,7 +19,7 @@ export RL_SCHED_REFERENCE_CASES ?= $(abspath ../shared/reference_cases)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ablation figures test test-slow test-cluster lint mlflow-ui benchmark clean
+.PHONY: help setup ablation figures test test-slow test-cluster lint dashboard mlflow-ui benchmark clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-cluster: setup ## run a sweep on three machines in namespaces, and pull a p
 lint: setup ## run ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+
+dashboard: setup ## watch policies race in a browser, on this machine only (ARGS="--port 0" for any free port)
+	$(PY) -m rl_sched.dashboard $(ARGS)
 
 mlflow-ui: setup ## open the trials in MLflow's user interface, on this machine only
 	$(PY) -m rl_sched.mlflow_ui $(ARGS)

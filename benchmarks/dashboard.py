@@ -1,8 +1,10 @@
 """The dashboard under load: ``python -m benchmarks.dashboard [--json] [--quick]``.
 
-- Updates a second that the page draws while 4 policies play 10,000 jobs as fast as they can, and the simulation's speed
-  beside the same lanes played headless: in CPU time of its process (what the updates cost) and in wall-clock time (what
-  the server and the browser take away where cores are few).
+- Updates a second that the page draws while 4 policies play 10,000 jobs as fast as they can, and what that costs the
+  simulation beside the same lanes played headless, before and after it: in CPU time of its process (what the updates
+  cost), and in wall-clock time without the time in which its thread could run but had no core (what waiting for the
+  server costs). Wall-clock time itself is told too: where cores are few, the browser, the server and everything else on
+  the machine take part in it.
 - Delay of messages to WebSocket clients, from the server's clock to the client's, while one of them reads nothing.
 - First paint and weight of the page over loopback, and whether any request leaves the machine.
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
 import re
 import tempfile
 import time
@@ -36,15 +39,49 @@ class Sizes(NamedTuple):
     jobs: int = 10_000
     clients: int = 100
     seconds: float = 60.0
+    poll_s: float = 0.5  # between two looks whether the race is over, each of which the server answers
 
 
-QUICK = Sizes(jobs=400, clients=8, seconds=2.0)
+QUICK = Sizes(jobs=400, clients=8, seconds=2.0, poll_s=0.05)
+#: A race that takes longer has failed, s.
+LIMIT_S = 1800.0
 
 
 def race(sizes: Sizes, **more: Any) -> dict[str, Any]:
     """The body that starts the race of all figures."""
     policies = [f"rule:{name}" for name in POLICIES]
     return {"workload": "trace:synthetic", "jobs": sizes.jobs, "load": 0.9, "policies": policies, "speed": 0, **more}
+
+
+class Took(NamedTuple):
+    """What playing all lanes has taken."""
+
+    cpu_s: float  #: of the process, all its threads
+    wall_s: float
+    coreless_s: float  #: of the wall-clock time: the main thread could run, but other work held the cores
+
+    @property
+    def own_s(self) -> float:
+        """Wall-clock time on a core of its own."""
+        return self.wall_s - self.coreless_s
+
+
+class Clock:
+    """Runs from its making on, for one process (Linux)."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began = self._read()
+
+    def _read(self) -> Took:
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rsplit(")", 1)[1].split()
+        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        waited_s = int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]) / 1e9
+        return Took(cpu_s, time.perf_counter(), waited_s)
+
+    def took(self) -> Took:
+        """Since then."""
+        return Took(*(now - then for now, then in zip(self._read(), self._began, strict=True)))
 
 
 def _headless(jobs: int, pipe: Any) -> None:
@@ -56,15 +93,15 @@ def _headless(jobs: int, pipe: Any) -> None:
     for lane in one.lanes:  # the first decisions compile, or load what was compiled
         lane.decide()
     one.reset()
-    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    clock = Clock(os.getpid())
     one.resume()
     while one.state == "running":
         one.move(time.monotonic() + 60.0)
-    pipe.send((time.process_time() - cpu_s, time.perf_counter() - wall_s))
+    pipe.send(clock.took())
 
 
-def headless(sizes: Sizes) -> tuple[float, float]:
-    """CPU and wall-clock seconds of the same lanes without anybody looking, in a process of their own."""
+def headless(sizes: Sizes) -> Took:
+    """The same lanes without anybody looking, in a process of their own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     child = context.Process(target=_headless, args=(sizes.jobs, theirs))
@@ -74,12 +111,6 @@ def headless(sizes: Sizes) -> tuple[float, float]:
     return out
 
 
-def cpu_s(pid: int) -> float:
-    """CPU seconds that a process has taken (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100.0
-
-
 def simulation_of(server: Served) -> int:
     """The process of the simulation: the first that the server has spawned."""
     children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
@@ -87,21 +118,20 @@ def simulation_of(server: Served) -> int:
     return int(min(spawned, key=int))
 
 
-def shown(server: Served, sizes: Sizes, page: Browser | None) -> dict[str, float]:
-    """The race with a page looking at it: CPU and wall-clock seconds, updates a second of the page (0 without one)."""
+def shown(server: Served, sizes: Sizes, page: Browser | None) -> tuple[Took, float]:
+    """The race with a page looking at it, and the updates a second of the page (0 without one)."""
     server.post("/api/start", race(sizes, paused=True))
     server.post("/api/step", {"decisions": 1})
     server.post("/api/reset")
-    pid = simulation_of(server)
-    before, wall_s = cpu_s(pid), time.perf_counter()
+    clock = Clock(simulation_of(server))
     if page is not None:
-        page.js("rlSched.updates = 0, window.t0 = performance.now(), window.rate = 0, undefined")
+        page.js("rlSched.updates = 0, window.t0 = performance.now(), undefined")
     server.post("/api/resume")
-    server.until_state("finished")
-    took_s, cpu = time.perf_counter() - wall_s, cpu_s(pid) - before
+    server.until(lambda: server.get("/api/status")["state"] == "finished", LIMIT_S, every_s=sizes.poll_s)
+    took = clock.took()
     updates = page.js("rlSched.updates / ((performance.now() - window.t0) / 1000)") if page is not None else 0.0
     server.post("/api/stop")
-    return {"cpu_s": cpu, "wall_s": took_s, "updates_per_s": float(updates)}
+    return took, float(updates)
 
 
 async def _listen(url: str, until: float, delays: list[float]) -> None:
@@ -168,29 +198,40 @@ def figure(name: str, unit: str, ours: float | None, asked: float | None, what: 
     return {"name": name, "unit": unit, "ours": ours, "peer": asked, "peer_name": what, "ratio": ratio}
 
 
+def slowed(seen: Took, alone: tuple[Took, Took], jobs: int) -> list[dict[str, Any]]:
+    """What being looked at costs the simulation; ``alone`` is the mean of two runs, since other work comes and goes."""
+    cpu_s, wall_s, own_s = (
+        sum(getattr(one, name) for one in alone) / len(alone) for name in ("cpu_s", "wall_s", "own_s")
+    )
+    name = "simulation against headless"
+    return [
+        figure(f"{name}, CPU time", "ratio", seen.cpu_s / cpu_s, 1.1, "asked, at most"),
+        figure(f"{name}, time on a core of its own", "ratio", seen.own_s / own_s, 1.1, "asked, at most"),
+        figure(f"{name}, wall-clock time, all on {len(os.sched_getaffinity(0))} cores", "ratio",
+               seen.wall_s / wall_s, None, "-"),
+        figure("simulation while shown", "jobs/CPU s", jobs / seen.cpu_s, jobs / cpu_s, "headless"),
+    ]  # fmt: skip
+
+
 def measure(sizes: Sizes) -> list[dict[str, Any]]:
     """All figures."""
     rows = []
-    alone_cpu_s, alone_wall_s = headless(sizes)
+    before = headless(sizes)
     with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as server:
         server.get("/api/catalogue")
         if chromium() is None:
-            seen = shown(server, sizes, None)
+            seen, updates_per_s = shown(server, sizes, None)
             rows.append(figure("page: skipped, no Chromium here", "updates/s", None, 20.0, "asked, at least"))
         else:
             with browsing() as page:
                 page.size(1280, 900)
                 paint_ms, weight_kb, away = first_paint(server, page)
-                seen = shown(server, sizes, page)
-            rows.append(figure("page draws", "updates/s", seen["updates_per_s"], 20.0, "asked, at least"))
+                seen, updates_per_s = shown(server, sizes, page)
+            rows.append(figure("page draws", "updates/s", updates_per_s, 20.0, "asked, at least"))
             rows.append(figure("first paint on loopback", "ms", paint_ms, 1000.0, "asked, at most"))
             rows.append(figure("weight of the page", "KiB", weight_kb, 5120.0, "asked, at most"))
             rows.append(figure("requests that leave the machine", "requests", float(away), None, "asked: 0"))
-        jobs = len(POLICIES) * sizes.jobs
-        cpu, wall = seen["cpu_s"] / alone_cpu_s, seen["wall_s"] / alone_wall_s
-        rows.append(figure("simulation, CPU time against headless", "ratio", cpu, 1.1, "asked, at most"))
-        rows.append(figure("simulation, wall-clock time against headless", "ratio", wall, 1.1, "asked, at most"))
-        rows.append(figure("simulation while shown", "jobs/s", jobs / seen["wall_s"], jobs / alone_wall_s, "headless"))
+        rows += slowed(seen, (before, headless(sizes)), len(POLICIES) * sizes.jobs)
         delays = crowd(server, sizes)
         title = f"delay of a message, {sizes.clients} clients, one deaf, {sizes.seconds:g} s"
         for q in (50, 99):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_sched.dashboard.bars import MAX_GANTT_GPUS
 from rl_sched.dashboard.board import MAX_POINTS, Board
 from rl_sched.dashboard.choices import Entrant, Setup
 from rl_sched.dashboard.course import course_of, generators
 from rl_sched.dashboard.explain import without
-from rl_sched.dashboard.frames import MAX_GANTT_GPUS
 from rl_sched.dashboard.history import MAX_ROWS, History
 from rl_sched.dashboard.hub import BACKLOG, Hub
 from rl_sched.dashboard.lane import Lane, state_after

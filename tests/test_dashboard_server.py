@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import socket
+import sqlite3
+import struct
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +129,25 @@ def test_clients_are_told_the_whole_state_and_then_what_is_new(server: Served) -
         whole = json.loads(late.recv(timeout=60))
         assert whole["whole"] and whole["state"] == "finished" and whole["lanes"][0]["points"]
         assert {bar[0] for bar in whole["lanes"][0]["bars"]} == set(range(60))
+
+
+def test_a_client_that_breaks_off_leaves_no_trace(server: Served) -> None:
+    server.post("/api/start", {**RACE, "speed": 1.0})
+    before = len(server.output)
+    upgrade = (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(upgrade.encode())
+            raw.recv(64)
+            # No farewell: the system answers what comes later with a reset.
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.until(lambda: server.get("/health")["clients"] == 0)
+    server.post("/api/stop")
+    time.sleep(0.2)
+    assert list(server.output)[before:] == []
 
 
 @pytest.mark.slow
@@ -247,7 +271,7 @@ PARAMETERS: dict[str, list[str]] = {
     "lane": ["rule:min_min", "rule:x", "", "a/b", "x" * 200],
     "index": ["0", "999999999", "-1", "x", "1e9"],
     "limit": ["1", "1000", "0", "1001", "x"],
-    "id": ["trace:synthetic", "mine", "nobody", "", "../x", "x" * 200],
+    "id": ["trace:synthetic", "mine", "a" * 32, "b" * 32, "nobody", "", "../x", "x" * 200],
     "fresh": ["false", "maybe"],
     "command": ["pause", "stop", "explode"],
 }
@@ -287,8 +311,26 @@ def _prepare(server: Served, path: str) -> None:
         server.post("/api/resume")
 
 
-def test_every_route_answers_as_its_document_says(server: Served, data: Path) -> None:
+def _track(database: Path, empty: Path) -> None:
+    """One run with one metric in MLflow's database."""
+    shutil.copy(empty, database)
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
+        db.execute(
+            "insert into runs (run_uuid, name, status, start_time, end_time, lifecycle_stage, experiment_id) "
+            "values (?, 'one', 'FINISHED', 1000, 3000, 'active', 0)", ["a" * 32],
+        )  # fmt: skip
+        for table in ("metrics", "latest_metrics"):
+            db.execute(f"insert into {table} (key, value, timestamp, step, is_nan, run_uuid) "
+                       "values ('loss', 0.5, 1000, 7, 0, ?)", ["a" * 32])  # fmt: skip
+
+
+def test_every_route_answers_as_its_document_says(server: Served, data: Path, mlflow_database: Path) -> None:
     (data / "sweeps" / "mine" / "cells").mkdir(parents=True, exist_ok=True)
+    assert server.get("/api/runs") == {"runs": [], "note": None}
+    _track(data / "mlflow.db", mlflow_database)
+    (run,) = server.get("/api/runs")["runs"]
+    assert run["id"] == "a" * 32 and run["metrics"] == {"loss": 0.5} and run["duration_s"] == 2.0
+    assert server.get(f"/api/run?id={run['id']}")["curves"] == {"loss": [[7, 0.5]]}
     api = server.get("/openapi.json")
     listed = {"/health", "/api/status", "/api/full_history", "/api/history/comparative", "/api/history"}
     listed |= {f"/api/{name}" for name in ("start", "stop", "pause", "resume")}
@@ -309,10 +351,81 @@ def test_every_route_answers_as_its_document_says(server: Served, data: Path) ->
             jsonschema.validate(answer, schema)
         seen.setdefault(path, set()).add(status)
     assert [path for path, got in seen.items() if 200 not in got and "hybrid" not in path] == []
-    for path, methods in api["paths"].items():  # and other methods are refused
-        for method in {"get", "post", "delete", "put", "patch"} - set(methods):
-            if path != "/api/hybrid/{command}" and not (path.startswith("/api/hybrid/") and method == "post"):
-                assert server.ask(method.upper(), path)[0] == 405, (method, path)
+
+
+def _forbidden(schema: dict[str, Any]) -> Iterator[Any]:
+    """Values that a schema of a property or parameter forbids."""
+    if "anyOf" in schema:  # a value or null
+        yield from (value for value in _forbidden(schema["anyOf"][0]) if value is not None)
+        return
+    kind = schema.get("type")
+    yield {"object": True}
+    if kind in ("integer", "number"):
+        yield from ("x", True, [])
+        if "minimum" in schema:
+            yield schema["minimum"] - 1
+        if "maximum" in schema:
+            yield schema["maximum"] + 1
+        if kind == "integer":
+            yield 1.5
+    elif kind == "string":
+        yield from (3, None, [])
+        if "maxLength" in schema or "pattern" in schema:
+            yield "x" * 4000
+        if "pattern" in schema:
+            yield from ("\u0000", "a b", "../../etc/passwd")
+    elif kind == "array":
+        yield from ("x", None)
+        yield [3] * max(1, schema.get("minItems", 1))
+        if "maxItems" in schema:
+            yield [f"rule:p{k}" for k in range(schema["maxItems"] + 1)]
+        if schema.get("minItems", 0) > 0:
+            yield []
+    elif kind == "boolean":
+        yield from ("maybe", 7)
+
+
+def test_what_the_document_forbids_is_refused(server: Served) -> None:
+    """Negative data, as schemathesis makes them: wrong types, numbers out of range, long and odd strings."""
+    api, asked = server.get("/openapi.json"), 0
+    for path, methods in api["paths"].items():
+        for method, about in methods.items():
+            for parameter in about.get("parameters", []):
+                name, schema = parameter["name"], parameter["schema"]
+                if parameter["in"] == "query" and schema.get("type") != "boolean":
+                    texts = [v for v in _forbidden(schema) if isinstance(v, str | int | float) and v is not True]
+                    if schema.get("type") == "string":
+                        texts = [v for v in texts if isinstance(v, str)]
+                    for text in texts:
+                        query = urllib.parse.urlencode({name: text})
+                        status, answer, _ = server.ask(method.upper(), f"{path}?{query}")
+                        assert status == 422 and answer["detail"], (path, name, text)
+                        asked += 1
+            if "requestBody" not in about:
+                continue
+            reference = about["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            model = api["components"]["schemas"][reference.rpartition("/")[2]]
+            bodies = [{name: value} for name, schema in model["properties"].items() for value in _forbidden(schema)]
+            for body in [*bodies, {"undocumented": 1}, [], "x", *([{}] if model.get("required") else [])]:
+                status, answer, _ = server.ask(method.upper(), path, body)
+                assert status == 422 and answer["detail"], (path, body)
+                asked += 1
+            for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
+                status, answer, _ = server.ask(method.upper(), path, b"speed=1", {"content-type": kind})
+                assert status in (415, 422) and str(status) in about["responses"], (path, kind)
+                asked += 1
+    assert asked > 80
+    assert server.get("/api/status")["state"] == "idle"
+
+
+def test_methods_that_are_not_documented_are_refused_and_told(server: Served) -> None:
+    for path, methods in server.get("/openapi.json")["paths"].items():
+        for method in {"get", "post", "delete", "put", "patch", "trace", "options"} - set(methods):
+            if method == "post" and path.startswith("/api/hybrid/"):
+                continue  # is the path /api/hybrid/{command} too
+            status, _, heads = server.ask(method.upper(), path.replace("{command}", "pause"))
+            assert status == 405 and heads["allow"], (method, path)
+            assert {m.strip().lower() for m in heads["allow"].split(",")} & set(methods), (method, path)
 
 
 @pytest.mark.slow

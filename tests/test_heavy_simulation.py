@@ -16,10 +16,11 @@ import pytest
 
 from benchmarks import hybrid as benchmark
 from experiments import heavy_simulation
-from rl_sched.errors import ConfigError
+from rl_sched.errors import ConfigError, RlSchedError
 from rl_sched.hybrid import STRATEGIES, heavy
 from rl_sched.hybrid.prepared import ready
 from rl_sched.plots.style import SPLITTERS, look
+from rl_sched.tracking.runs import read_curves, read_runs
 from rl_sched.tracking.spool import read_spool
 from rl_sched.tracking.store import Store
 
@@ -66,11 +67,35 @@ def test_writes_records_figures_and_runs(
     assert children["oracle"].data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert parent.data.params["machine.num_gpus"] == "2" and parent.info.status == "FINISHED"
 
+    # The dashboard reads the same without MLflow.
+    read = {run.id: run for run in read_runs(Store(data).database, 100)}
+    assert set(read) == {run.info.run_id for run in runs}
+    for run in runs:
+        own = read[run.info.run_id]
+        assert own.experiment == heavy.EXPERIMENT and own.metrics == run.data.metrics
+        assert (own.name, own.kind, own.status) == (run.info.run_name, run.data.tags["kind"], run.info.status)
+        assert own.parent == run.data.tags.get("mlflow.parentRunId")
+        assert own.duration_s == pytest.approx((run.info.end_time - run.info.start_time) / 1e3)
+    oracle_id = children["oracle"].info.run_id
+    curve = read_curves(Store(data).database, oracle_id, 100)["mean_latency_so_far_s"]
+    theirs = client.get_metric_history(oracle_id, "mean_latency_so_far_s")
+    assert curve == [(point.step, point.value) for point in theirs] and len(curve) == 3
+    assert [p.step for p in read_curves(Store(data).database, oracle_id, 1)["mean_latency_so_far_s"]] == [250, 600]
+    with pytest.raises(ConfigError, match="No run of this id"):
+        read_curves(Store(data).database, "0" * 32, 1)
+
     with pytest.raises(ConfigError, match="holds an earlier run"):
         heavy_simulation.main(args)
     before = (out / "totals.csv").read_text()
     assert heavy_simulation.main([*args, "--overwrite", "--no-mlflow"]) == 0
     assert (out / "totals.csv").read_text() == before
+
+
+def test_a_database_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    assert read_runs(tmp_path / "mlflow.db", 10) == []
+    (tmp_path / "mlflow.db").write_text("this is no database")
+    with pytest.raises(RlSchedError, match="cannot be read"):
+        read_runs(tmp_path / "mlflow.db", 10)
 
 
 def test_stopped_by_ctrl_c_it_leaves_what_is_done(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request, Response, WebSocket
+from fastapi import FastAPI, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
@@ -192,6 +192,16 @@ def _add_readings(app: FastAPI) -> None:
     async def models(request: Request) -> dict[str, Any]:
         return await _control(request).read(reader.list_models, _control(request).places)
 
+    @app.get("/api/runs", tags=["history"], response_model=schemas.Runs, summary="The newest runs in MLflow")
+    async def runs(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> Any:
+        return await _control(request).read(reader.list_runs, _control(request).places, limit)
+
+    @app.get(
+        "/api/run", tags=["history"], response_model=schemas.RunCurves, responses=_REFUSED, summary="Curves of one run"
+    )
+    async def run(request: Request, id: Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")]) -> Any:
+        return await _control(request).read(reader.read_run, _control(request).places, id)
+
 
 def _add_hybrid(app: FastAPI) -> None:
     options: dict[str, Any] = {"response_model": schemas.HybridDone, "responses": _REFUSED, "tags": ["hybrid"]}
@@ -201,11 +211,7 @@ def _add_hybrid(app: FastAPI) -> None:
         _control(request).hybrid.start(wanted)
         return {"state": _control(request).hybrid.state}
 
-    @app.post("/api/hybrid/{command}", summary="Pause, resume or stop it", **options)
-    async def command(request: Request, command: Literal["pause", "resume", "stop"]) -> Any:
-        await _control(request).hybrid.command(command)
-        return {"state": _control(request).hybrid.state}
-
+    # These come before the next one, which would match their paths too.
     @app.put("/api/hybrid/rate", summary="Change how fast tasks come", **options)
     async def rate(request: Request, wanted: schemas.HybridRate) -> Any:
         await _control(request).hybrid.command("rate", rate=wanted.rate)
@@ -214,6 +220,11 @@ def _add_hybrid(app: FastAPI) -> None:
     @app.get("/api/hybrid/status", tags=["hybrid"], response_model=schemas.HybridStatus, summary="Where they are")
     async def status(request: Request) -> Any:
         return _control(request).hybrid.whole()
+
+    @app.post("/api/hybrid/{command}", summary="Pause, resume or stop it", **options)
+    async def command(request: Request, command: Literal["pause", "resume", "stop"]) -> Any:
+        await _control(request).hybrid.command(command)
+        return {"state": _control(request).hybrid.state}
 
 
 def _add_page(app: FastAPI, files: dict[str, bytes]) -> None:
@@ -245,7 +256,7 @@ def _add_page(app: FastAPI, files: dict[str, bytes]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.gather(*done, *pending, return_exceptions=True)
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has gone without a farewell
             await socket.close()
 
 

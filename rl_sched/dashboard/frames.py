@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from rl_sched.dashboard.lane import KINDS, PREEMPT, START, Lane
+from rl_sched.dashboard.bars import Bars
+from rl_sched.dashboard.lane import KINDS, Lane
 from rl_sched.evaluation.energy import gpu_cost_usd, pool_energy_kwh
 from rl_sched.evaluation.fairness import jain_index
 from rl_sched.evaluation.metrics import bounded_slowdown
 from rl_sched.policies.bounds.lower import LowerBounds
-from rl_sched.sim.record import DONE, DOWN, RUNNING, WAITING
+from rl_sched.sim.record import DOWN
 from rl_sched.sim.result import RunResult
 
-#: The first GPUs of a cluster are drawn; more rows cannot be told apart on a screen.
-MAX_GANTT_GPUS = 128
-#: Decisions and new bars that one update tells; of more, the newest. The report page shows them all.
-MAX_LOG, MAX_BARS = 40, 400
+#: Decisions that one update tells; of more, the newest. The report page shows them all.
+MAX_LOG = 40
 #: Time between two looks at what takes longer to compute, s.
-SLOW_S = 1.0
+SLOW_S = 2.0
 
 
 class Sampler:
@@ -30,7 +29,6 @@ class Sampler:
     def __init__(self, lane: Lane, bounds: LowerBounds) -> None:
         self._lane, self._bounds = lane, bounds
         course = lane.course
-        self._n = len(course.workload)
         self._demand = course.workload.gpu_demand
         self._pool_type = course.cluster.pool_type
         self._type_gpus = course.cluster.type_gpus
@@ -42,21 +40,18 @@ class Sampler:
         self._told, self._slow_at_s = 0, -math.inf
         self._at_s = self._first_s
         self._busy: np.ndarray = np.zeros(len(self._type_gpus))
-        self._open: dict[int, list[Any]] = {}
-        self._drawn: set[int] = set()
+        self._bars = Bars(self._lane)
         self._slow: dict[str, Any] = {}
         self._complete = False  # the lane is over and everything has been told
 
     def sample(self) -> dict[str, Any]:
         """One update of the lane, JSON-ready; times in s, shares from 0 to 1, ``null`` = not known yet."""
-        lane, n = self._lane, self._n
-        head, jobs = lane.state.views.head[0], lane.state.views.jobs[0, :n]
-        state, now_s = jobs["state"], float(head["now"])
-        running = np.flatnonzero(state == RUNNING)
-        done = np.flatnonzero(state == DONE)
-        plain = lane.rules.plain
-        since = jobs["start_s"][running] if plain else lane.state.views.life["segment_s"][0, running]
-        types = lane.state.views.types[0]
+        lane, follower = self._lane, self._bars
+        bars, log = follower.follow(), self._new_log()
+        views, running = lane.state.views, follower.running
+        head, jobs, types = views.head[0], views.jobs[0], views.types[0]
+        now_s = float(head["now"])
+        since = jobs["start_s"][running] if lane.rules.plain else views.life["segment_s"][0, running]
         pool_busy = types["busy_gpu_s"] + np.bincount(
             jobs["type"][running], weights=(now_s - since) * self._demand[running], minlength=len(types)
         )
@@ -66,8 +61,6 @@ class Sampler:
         self._at_s, self._busy = now_s, busy
         elapsed_s = now_s - self._first_s
         so_far = busy / (self._type_gpus * elapsed_s) if elapsed_s > 0 else np.zeros(len(busy))
-        waiting = np.flatnonzero(state == WAITING)
-        bars, log = self._bars(jobs, now_s), self._new_log()
         return {
             "id": lane.entrant.id,
             "now_s": now_s,
@@ -75,11 +68,11 @@ class Sampler:
             "arrived": int(head["num_arrived"]),
             "waiting": int(head["num_waiting"]),
             "running": int(head["num_running"]),
-            "done": len(done),
-            "waiting_gpus": float(self._demand[waiting].sum()),
+            "done": follower.done,
+            "waiting_gpus": follower.waiting_gpus,
             "busy_gpus": float(self._demand[running].sum()),
-            "down_gpus": int((lane.state.views.gpus["job"][0] == DOWN).sum()),
-            "mean_jct_s": float((jobs["finish_s"][done] - jobs["submit_s"][done]).mean()) if len(done) else None,
+            "down_gpus": int((views.gpus["job"][0] == DOWN).sum()) if head["num_down"] else 0,
+            "mean_jct_s": follower.done_jct_s / follower.done if follower.done else None,
             "busy_frac": None if interval is None else [round(float(b), 4) for b in interval.clip(0.0, 1.0)],
             "utilisation_frac": [round(float(u), 4) for u in so_far],
             "busy_gpu_s": [round(float(b), 3) for b in busy],
@@ -119,44 +112,6 @@ class Sampler:
         }
         return self._slow
 
-    def _bars(self, jobs: np.ndarray, now_s: float) -> list[list[Any]]:
-        """New and changed bars ``[job, pool, start, end or null, first GPU, GPUs, first GPU, ...]``."""
-        lane, log, state = self._lane, self._lane.log, self._lane.state
-        plain, life = lane.rules.plain, state.views.life[0]
-        ended: list[list[Any]] = []  # of those that the page draws as open: none may be left out
-        fresh: list[list[Any]] = []
-
-        def close(job: int, end_s: float) -> None:
-            bar = self._open.pop(job, None)
-            if bar is not None:
-                bar[3] = end_s
-                (ended if job in self._drawn else fresh).append(bar)
-                self._drawn.discard(job)
-
-        for i in range(self._told, len(log)):
-            job = log.job[i]
-            if log.kind[i] == PREEMPT:
-                close(job, log.time_s[i])
-            elif log.kind[i] == START:
-                if job in self._open:  # killed by a failure in between
-                    close(job, float(life["since_s"][job]))
-                self._open[job] = [job, log.pool[i], log.time_s[i], None]
-        for job, bar in list(self._open.items()):
-            new = len(bar) == 4
-            if new:
-                first = int(jobs["alloc"][job])
-                bar += _blocks(np.sort(state.views.alloc[0, first : first + int(jobs["gang"][job])]))
-            now = jobs["state"][job]
-            if now == DONE:
-                close(job, float(jobs["finish_s"][job]))
-            elif now != RUNNING:
-                close(job, float(life["since_s"][job]) if not plain else now_s)
-            elif new:
-                fresh.append(bar)
-        fresh = [bar for bar in fresh if len(bar) > 4][-MAX_BARS:]
-        self._drawn.update(bar[0] for bar in fresh if bar[3] is None)
-        return ended + fresh
-
     def _new_log(self) -> list[list[Any]]:
         """New decisions ``[index, time, kind, job, pool, waiting]``, and from now on they are known."""
         log = self._lane.log
@@ -164,15 +119,6 @@ class Sampler:
         self._told = len(log)
         rows = (log.made(i) for i in range(first, len(log)))
         return [[m.number, m.time_s, KINDS[m.kind], m.job, m.pool, m.waiting] for m in rows]
-
-
-def _blocks(gpus: np.ndarray) -> list[int]:
-    """``first, count, first, count, ...`` of neighbouring GPUs among those that are drawn; ``gpus`` ascend."""
-    gpus = gpus[gpus < MAX_GANTT_GPUS]
-    if not len(gpus):
-        return []
-    cuts = np.flatnonzero(np.diff(gpus) > 1) + 1
-    return [int(x) for block in np.split(gpus, cuts) for x in (block[0], len(block))]
 
 
 def _at_most_1(bound: float, spent: float) -> float:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rl_sched.cluster import ClusterSpec
+from rl_sched.dashboard.bars import MAX_GANTT_GPUS
 from rl_sched.dashboard.choices import Setup
 from rl_sched.dashboard.course import course_of, policy_of
 from rl_sched.dashboard.explain import explain
-from rl_sched.dashboard.frames import MAX_GANTT_GPUS, Sampler
+from rl_sched.dashboard.frames import Sampler
 from rl_sched.dashboard.lane import Lane
 from rl_sched.errors import ConfigError
 from rl_sched.evaluation.metrics import run_metrics

@@ -45,6 +45,20 @@ def list_models(places: Places) -> dict[str, Any]:
     return sweeps.list_models(places)
 
 
+def list_runs(places: Places, limit: int) -> dict[str, Any]:
+    """See ``mlflow_runs.list_runs``."""
+    from rl_sched.dashboard import mlflow_runs
+
+    return mlflow_runs.list_runs(places, limit)
+
+
+def read_run(places: Places, run_id: str) -> dict[str, Any]:
+    """See ``mlflow_runs.read_run``."""
+    from rl_sched.dashboard import mlflow_runs
+
+    return mlflow_runs.read_run(places, run_id)
+
+
 def write_report(setup: Setup, record: Any, title: str) -> str:
     """The report page of a race; see ``race_logs.logs_of`` and ``report_page.report_html``."""
     from rl_sched.dashboard.race_logs import logs_of

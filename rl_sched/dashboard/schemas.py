@@ -19,7 +19,7 @@ Speed = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # true is no number, "3" neither
 
 
 class Start(Strict):
@@ -114,6 +114,34 @@ class CatalogueOut(BaseModel):
 
     workloads: list[dict[str, Any]]
     policies: list[dict[str, Any]]
+
+
+class RunRow(BaseModel):
+    """A run in MLflow's database."""
+
+    id: str
+    experiment: str
+    name: str
+    kind: str = Field(description="sweep, trial, hybrid, strategy, ...")
+    parent: str | None = Field(description="id of the run that it belongs to")
+    status: str
+    start_s: float = Field(description="since 1970")
+    duration_s: float | None = Field(description="null = it has not ended")
+    metrics: dict[str, float] = Field(description="latest values")
+
+
+class Runs(BaseModel):
+    """Newest first."""
+
+    runs: list[RunRow]
+    note: str | None = Field(description="why there are none")
+
+
+class RunCurves(BaseModel):
+    """Every metric of one run."""
+
+    id: str
+    curves: dict[str, list[tuple[int, float]]] = Field(description="[step, value], thinned out")
 
 
 class HybridStart(Strict):

@@ -119,7 +119,7 @@ def _play(
     on_progress: Callable[[Progress], bool],
 ) -> int:
     """Plays until the end or until ``on_progress`` says no; returns how many tasks every strategy has decided."""
-    latency_s = dict.fromkeys(race.names, 0.0)
+    latency_s, retrainings = dict.fromkeys(race.names, 0.0), dict.fromkeys(race.names, 0)
     begin_s, decided, go_on = time.monotonic(), 0, True
     writer = TaskWriter(out / TASKS)
     try:
@@ -132,6 +132,10 @@ def _play(
             means = {name: value / decided for name, value in latency_s.items()}
             for name, value in means.items():
                 spool.log_metrics(keys[name], {"mean_latency_so_far_s": value}, decided)
+            for name, step in steps.items():
+                retrainings[name] += len(step.notices)
+                if step.notices:
+                    spool.log_metrics(keys[name], {"retrainings": float(retrainings[name])}, decided)
             notices = [notice for step in steps.values() for notice in step.notices]
             go_on = on_progress(Progress(decided, plan.tasks, time.monotonic() - begin_s, means, notices))
     finally:

@@ -42,9 +42,9 @@ class DqnSettings:
     num_envs: int = 16
     hidden: int = 64  # units of each of the two layers
     gamma: float = 0.0
-    lr: float = 1e-3
+    lr: float = 3e-3
     lr_final: float = 1e-4
-    minibatch: int = 256
+    minibatch: int = 64
     learn_ratio: float = 6.0  # transitions learned from per step
     starts: int = 1_024  # steps before learning
     capacity: int = 50_000  # steps remembered

@@ -8,9 +8,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ class Served:
         if found is None:
             self.process.kill()
             raise RuntimeError(f"The dashboard did not start: {self.line}{self.process.stdout.read()}")
+        self.output: deque[str] = deque(maxlen=1000)  # what it has printed since
+        threading.Thread(target=self.output.extend, args=(self.process.stdout,), daemon=True).start()
         self.port = int(found[2])
         self.address = f"http://127.0.0.1:{self.port}"
         self.socket = f"ws://127.0.0.1:{self.port}/ws"
@@ -69,8 +73,8 @@ class Served:
         """Status and JSON of the answer to a POST."""
         return self.ask("POST", path, body)[:2]
 
-    def until(self, holds: Any, limit_s: float = WAIT_S) -> None:
-        """Waits until ``holds()``.
+    def until(self, holds: Any, limit_s: float = WAIT_S, every_s: float = 0.05) -> None:
+        """Waits until ``holds()``, which is asked every so many seconds.
 
         Raises:
             TimeoutError: It does not come to hold.
@@ -79,7 +83,7 @@ class Served:
         while not holds():
             if time.monotonic() > end or self.process.poll() is not None:
                 raise TimeoutError(f"waited for {limit_s:.0f} s; the process's code: {self.process.poll()}")
-            time.sleep(0.05)
+            time.sleep(every_s)
 
     def until_state(self, state: str) -> dict[str, Any]:
         """Waits for a state of the race; returns the status."""

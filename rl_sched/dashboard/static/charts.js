@@ -48,7 +48,7 @@ function empty(p, text) {
   p.g.fillText(text, p.width / 2, p.height / 2);
 }
 
-// options: series [{color, dashes, points [[x, y]], fill, marks}], x, y (titles with units), yMax, logX, logY, lines [{y, name}]
+// options: series [{color, dashes, points [[x, y]], fill, marks}], x, y (titles with units), yMax, wholeX, logX, logY, lines [{y, name}]
 export function lineChart(canvas, options) {
   const p = prepare(canvas);
   if (!p) return;
@@ -65,7 +65,7 @@ export function lineChart(canvas, options) {
   if (y1 === -Infinity) return empty(p, options.empty || "nothing to show yet");
   for (const l of options.lines || []) { y1 = Math.max(y1, l.y); y0 = Math.min(y0, l.y); }
   if (options.yMax !== undefined) y1 = options.yMax;
-  if (options.logY) { y0 *= 0.93; y1 *= 1.07; } else if (options.yMax === undefined) y1 = y1 > 0 ? y1 * 1.06 : 1;
+  if (options.logY) { y0 *= 0.93; y1 *= 1.07; } else if (options.yMax === undefined) y1 = y1 > 0 ? y1 * 1.06 : y0 < 0 ? 0 : 1;
   if (x1 <= x0) { x0 = options.logX ? x0 / 1.5 : x0 - 0.5; x1 = options.logX ? x1 * 1.5 : x1 + 0.5; }
   const left = 50, right = 10, top = 10, bottom = 34, w = width - left - right, h = height - top - bottom;
   const f = (v, log) => (log ? Math.log10(v) : v);
@@ -83,6 +83,7 @@ export function lineChart(canvas, options) {
   }
   g.textAlign = "center";
   for (const t of marksOf(x0, x1, options.logX, Math.max(2, Math.floor(w / 80)))) {
+    if (options.wholeX && Math.abs(t - Math.round(t)) > 1e-6) continue;
     g.fillStyle = colors.soft;
     g.fillText(shortNumber(t), X(t), top + h + 10);
   }

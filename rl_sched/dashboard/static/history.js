@@ -1,6 +1,7 @@
 // What has been: finished races, sweeps, registered policies.
 
 import { lineChart } from "./charts.js";
+import { drawRun, enterRuns, makeRuns } from "./runs.js";
 import { ask, canvas, card, el, fill, ink, note, number, percent, seconds, swatch, table, whole } from "./ui.js";
 
 let parts = {}, catalogue = new Map(), races = null, sweep = null;
@@ -27,6 +28,7 @@ export function make(root) {
       el("div", { class: "card half" }, el("h2", {}, "Finished races"), parts.rows, el("p", {}, parts.clear))),
     el("div", { class: "grid" }, card("", "Sweeps", el("div", { class: "row" }, el("label", {}, "Sweep", parts.sweeps), el("label", {}, "Scenario", parts.scenario)), parts.sweepAbout)),
     parts.sweepBody,
+    makeRuns(),
     el("div", { class: "grid" }, card("", "Registered policies, version by version", parts.models)));
 }
 
@@ -50,6 +52,7 @@ export async function enter() {
     else fill(parts.sweepAbout, "No sweep below the data folder yet. Run: make ablation, or start the dashboard with --data DIR.");
   }
   if (models) drawModels(models);
+  await enterRuns();
   draw();
 }
 
@@ -95,10 +98,11 @@ export function draw() {
   if (races) {
     const own = races.filter((r) => r.about === parts.workload.value), order = [...new Set(own.map((r) => r.race))];
     const names = [...new Set(own.map((r) => r.policy))];
-    lineChart(parts.trend, { x: "race", y: "mean JCT (s)", empty: "no finished race", series: names.map((name) => ({ color: ink(look(name).color), dashes: look(name).dashes, marks: true,
+    lineChart(parts.trend, { x: "race", wholeX: true, y: "mean JCT (s)", empty: "no finished race", series: names.map((name) => ({ color: ink(look(name).color), dashes: look(name).dashes, marks: true,
       points: own.filter((r) => r.policy === name).map((r) => [order.indexOf(r.race) + 1, r.metrics.mean_jct_s]) })) });
     fill(parts.trendKey, ...names.flatMap((name) => [swatch(look(name)), `${name}  `]));
   }
+  drawRun();
   const found = sweep && sweep.scenarios.find((s) => s.scenario === parts.scenario.value);
   if (!found) return;
   lineChart(parts.front, { x: "training, mean CPU time of a run (s)", y: "VAL score (cost)", logY: found.arms.every((a) => a.objective > 0), logX: true,

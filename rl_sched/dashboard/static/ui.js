@@ -35,15 +35,15 @@ export const isDark = () => document.documentElement.dataset.theme === "dark";
 
 // The colour of a policy; those that a dark page would swallow (or a light one) keep their hue and change lightness.
 const inks = new Map();
-export function ink(color) {
-  const key = color + isDark();
+export function ink(color, dark = isDark()) {
+  const key = color + dark;
   if (!inks.has(key)) {
     const [r, g, b] = [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
     const light = (0.2126 * r + 0.7152 * g + 0.0722 * b) / 255;
     const mix = (to, part) => `rgb(${[r, g, b].map((x) => Math.round(x + (to - x) * part)).join(" ")})`;
     let out = color;
-    if (isDark() && light < 0.55) out = mix(255, Math.min(0.85, (0.62 - light) * 1.35));
-    if (!isDark() && light > 0.72) out = mix(0, (light - 0.6) * 0.9);
+    if (dark && light < 0.55) out = mix(255, Math.min(0.85, (0.62 - light) * 1.35));
+    if (!dark && light > 0.72) out = mix(0, (light - 0.6) * 0.9);
     inks.set(key, out);
   }
   return inks.get(key);
@@ -51,7 +51,7 @@ export function ink(color) {
 
 export function swatch(look) {
   const style = look.dashes && look.dashes.length ? (look.dashes[0] < 2 ? "dotted" : "dashed") : "solid";
-  return el("span", { class: "swatch", style: `border-color:${ink(look.color)};border-top-style:${style}` });
+  return el("span", { class: "swatch", style: `--light:${ink(look.color, false)};--dark:${ink(look.color, true)};border-top-style:${style}` });
 }
 
 export async function ask(path, options = {}) {
