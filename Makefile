@@ -46,7 +46,7 @@ test: setup ## run the fast tests on two processes
 	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: setup ## run the slow tests
-	$(PY) -m pytest -m "slow and not cluster" $(ARGS)
+	$(PY) -m pytest -m "slow and not cluster" -o faulthandler_timeout=0 $(ARGS)
 
 test-cluster: setup ## run a sweep on three machines in namespaces, and pull a plug (needs root, sshd, rsync)
 	$(PY) -m pytest tests/test_cluster.py -rs -o faulthandler_timeout=0 $(ARGS)

@@ -80,7 +80,7 @@ def writers(folder: Path, num_reports: int = 10, num_scalars: int = 20) -> Figur
     """64 sinks that replay their own spools into one server at the same time, until each has nothing left."""
     store = Store(folder / "server")
     store.ensure()
-    server = UiServer(store, _free_port())
+    server = UiServer(store, free_port())
     try:
         server.wait_until_ready()
         begin_s = time.monotonic()
@@ -104,7 +104,7 @@ def _write(folder: Path, number: int, uri: str, num_reports: int, num_scalars: i
     """One writer: its trial writes while its sink replays."""
     spool = JsonlSpool(folder / f"writer{number}" / "spool.jsonl")
     run = spool.start_run(f"writer{number}", name=f"writer {number}", kind="trial")
-    sink = MlflowSink(Store(folder / "unused"), "writers", uri)
+    sink = MlflowSink(Store(spool.path.parent), "writers", uri)
     background = BackgroundSync(lambda: sink.sync([spool.path]), interval_s=1.0)
     background.start()
     for step in range(num_reports):
@@ -147,7 +147,7 @@ class _Server:
     """An MLflow server that can go away and come back at the same address."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self._port = store, _free_port()
+        self._store, self._port = store, free_port()
         self._server: UiServer | None = None
 
     def start(self) -> str:
@@ -221,7 +221,8 @@ def _missing(store: Store, spools: Sequence[Path]) -> tuple[int, int]:
     return len(sent - stored), len(sent)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

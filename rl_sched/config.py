@@ -7,6 +7,7 @@ fails with its path and the nearest known name; a wrong type fails with the path
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -260,6 +261,9 @@ _Yaml.yaml_implicit_resolvers = {
 _Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
 
 
+_hints = functools.cache(typing.get_type_hints)  # evaluated from text: once for each dataclass
+
+
 def build(cls: type[D], data: Any, where: str = "") -> D:
     """Makes a dataclass of type ``cls`` from a mapping, strictly and recursively.
 
@@ -273,7 +277,7 @@ def build(cls: type[D], data: Any, where: str = "") -> D:
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or 'The configuration'} must be a mapping of settings; it is {data!r}.")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     values = {}
     for key, value in data.items():

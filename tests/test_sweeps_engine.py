@@ -170,10 +170,10 @@ def test_command_writes_the_report_and_fills_mlflow(tmp_path: Path, capsys: pyte
         kinds = dict(db.execute("select value, count(*) from tags where key = 'kind' group by value"))
         parents = db.execute("select count(distinct value), count(*) from tags where key = 'mlflow.parentRunId'")
         curve = db.execute("select count(*) from metrics where key = 'eval/val_cost'").fetchone()
-        (note,) = db.execute("select value from tags where key = 'mlflow.note.content'").fetchone()
+        notes = [note for (note,) in db.execute("select value from tags where key = 'mlflow.note.content'")]
         assert parents.fetchone() == (3, 6)
     assert kinds == {"sweep": 1, "arm": 2, "trial": 4} and set(runs.values()) == {"FINISHED"} and curve == (4 * 4,)
-    assert "| policy |" in note
+    assert len(notes) == 7 and sum("| policy |" in note for note in notes) == 1, "a description on each run"
     files = sorted(f.name for f in (tmp_path / "data" / "artifacts").rglob("*") if f.is_file())
     assert "report.md" in files and "plan.json" in files and files.count("best.json") == 4
 

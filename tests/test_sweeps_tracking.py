@@ -20,7 +20,6 @@ from rl_sched.sweeps.tracking import SweepTracking, sync_all
 from rl_sched.sweeps.worker import run_cell
 from rl_sched.tracking import __main__ as verb
 from rl_sched.tracking.environment import environment, git_state
-from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.server import running_address
 from rl_sched.tracking.spool import JsonlSpool, close_spool, open_runs, read_spool
 from rl_sched.tracking.store import URI_VARIABLE, Store, connect
@@ -110,7 +109,8 @@ def test_sweep_arms_and_trials_are_a_tree_with_aggregates_and_provenance(store: 
     for trial in runs["trial"]:
         tags = trial.data.tags
         assert tags["mlflow.parentRunId"] == arms[tags["arm"]].info.run_id
-        assert set(tags) >= {"arm", "seed", "scenario", "code", "trace", "sweep", "outcome"}
+        assert set(tags) >= {"arm", "seed", "scenario", "code", "trace", "sweep", "outcome", "mlflow.user"}
+        assert f"rl_sched.reproduce {tags['rl_sched.run']}" in tags["mlflow.note.content"]
         assert len(tags["trace"]) == 16 and tags["trace"] == arms[tags["arm"]].data.tags["trace"]
         sections = {name.partition("/")[0] for name in trial.data.metrics}
         assert sections >= {"eval", "train", "report"}
@@ -120,11 +120,13 @@ def test_sweep_arms_and_trials_are_a_tree_with_aggregates_and_provenance(store: 
     assert arms["network.name=cross_attention,ppo.clip=0.1"].data.metrics == {}
     on_parent = sweep.data.metrics
     assert on_parent["report/mean_jct_s default min_min"] == 95.0
-    assert on_parent["report/mean_jct_s default network mlp_ clip 0.1"] == 90.0
+    assert on_parent["report/mean_jct_s default network mlp clip 0.1"] == 90.0
     assert sweep.data.tags["mlflow.note.content"] == "| table |"
     files = {file.path for file in connect(store.uri).list_artifacts(sweep.info.run_id)}
     assert files >= {"plan.json", "environment.json", "report"}
-    assert len(sweep.data.tags["mlflow.source.git.commit"]) == 40
+    assert len(sweep.data.tags["mlflow.source.git.commit"]) == 40 and sweep.data.tags["mlflow.source.name"]
+    experiment = connect(store.uri).get_experiment_by_name("toy")
+    assert experiment.tags == {"mlflow.note.content": plan.question}
 
     # The same sweep again: nothing is doubled, and a new report is a new point.
     again = SweepTracking(plan, ["default"], ledger, store)
@@ -177,54 +179,6 @@ def test_a_spool_is_closed_once(tmp_path: Path) -> None:
     ends = [(record["run"], record["status"]) for record, _ in read_spool(path) if record["op"] == "end"]
     assert ends == [("a", "FINISHED"), ("b", "KILLED")]
     assert close_spool(tmp_path / "none.jsonl") == 0 and not (tmp_path / "none.jsonl").exists()
-
-
-class _Away:
-    """A client of a server that went away after the first contact; counts who asks."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            raise ConnectionError("refused")
-
-        return call
-
-
-def test_a_server_that_is_away_is_asked_once_and_not_once_a_spool(tmp_path: Path) -> None:
-    spools = []
-    for number in range(20):
-        spool = JsonlSpool(tmp_path / str(number) / "spool.jsonl")
-        spool.start_run(str(number), name="x", kind="trial")
-        spools.append(spool.path)
-    sink = MlflowSink(Store(tmp_path), "toy", "http://127.0.0.1:9")
-    sink._client = away = _Away()
-    with pytest.raises(ConnectionError):
-        sink.sync(spools)
-    assert away.calls == 2  # the first spool, and the question whether it was that spool's own fault
-
-
-def test_a_run_that_a_late_answer_made_twice_is_there_once(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rl_sched.tracking.mlflow_sink.SLOW_S", -1.0)  # every answer is late
-    spool = JsonlSpool(tmp_path / "spool.jsonl")
-    spool.start_run("twice", name="twice", kind="trial")
-    spool.end_run("twice", "FINISHED")
-    sink = MlflowSink(store, "toy")
-    sink._connect()
-    create = sink._client.create_run
-
-    def repeated(*args: Any, **kwargs: Any) -> Any:
-        create(*args, **kwargs)  # done, but its answer came too late for the client, which asks again
-        return create(*args, **kwargs)
-
-    monkeypatch.setattr(sink._client, "create_run", repeated)
-    sink.sync([spool.path])
-    (run,) = sink._client.search_runs([sink.experiment_id])
-    assert run.info.status == "FINISHED" and run.info.run_id == sink.run_id("twice")
 
 
 def test_environment_and_git_state_say_where_a_result_comes_from(tmp_path: Path) -> None:

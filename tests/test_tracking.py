@@ -18,7 +18,7 @@ from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.newest import newest_sweep
 from rl_sched.tracking.server import check_port_free
 from rl_sched.tracking.spool import JsonlSpool, flatten, read_spool
-from rl_sched.tracking.store import Store, trials_link
+from rl_sched.tracking.store import Store, connect, trials_link
 
 
 def _records(path: Path) -> list[dict]:
@@ -89,8 +89,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> St
     return made
 
 
-def _runs(sink: MlflowSink) -> dict:
-    runs = sink._client.search_runs([sink.experiment_id])
+def _runs(sink: MlflowSink, store: Store) -> dict:
+    runs = connect(store.uri).search_runs([sink.experiment_id])
     return {run.info.run_name: run for run in runs}
 
 
@@ -103,7 +103,7 @@ def test_replaying_is_idempotent(store: Store, tmp_path: Path) -> None:
     sink = MlflowSink(store, "idempotent")
     assert sink.sync([parent, child]) > 0
     assert sink.sync([parent, child]) == 0
-    assert _runs(sink)["run C"].info.status == "RUNNING"
+    assert _runs(sink, store)["run C"].info.status == "RUNNING"
 
     # More arrives, and another process replays it.
     spool.log_metrics("C", {"report/mean_jct_s": 5.0}, 300)
@@ -116,18 +116,18 @@ def test_replaying_is_idempotent(store: Store, tmp_path: Path) -> None:
     third = MlflowSink(store, "idempotent")
     third.sync([parent, child])
 
-    runs = _runs(third)
+    runs = _runs(third, store)
     assert sorted(runs) == ["run C", "run P"]
     run = runs["run C"]
     assert run.info.status == "FAILED"
     assert run.data.tags["mlflow.parentRunId"] == runs["run P"].info.run_id and run.data.tags["kind"] == "trial"
     assert run.data.params == {"ppo.lr": "0.1", "seed": "1"}
     assert run.data.metrics["report/mean_jct_s"] == 5.0
-    curve = third._client.get_metric_history(run.info.run_id, "eval/val_mean_jct_s")
+    curve = connect(store.uri).get_metric_history(run.info.run_id, "eval/val_mean_jct_s")
     assert [(m.step, m.value, m.timestamp) for m in curve] == [
         (s, 100.0 - s, int(1e12) + 1000 * s) for s in (0, 100, 200)
     ]
-    files = [f.path for f in third._client.list_artifacts(run.info.run_id, "best")]
+    files = [f.path for f in connect(store.uri).list_artifacts(run.info.run_id, "best")]
     assert files == ["best/best.txt"]
 
 
@@ -137,13 +137,13 @@ def test_a_continued_run_is_the_same_run(store: Store, tmp_path: Path) -> None:
     spool.end_run("K", "KILLED")
     sink = MlflowSink(store, "continued")
     sink.sync([path])
-    assert _runs(sink)["run K"].info.status == "KILLED"
+    assert _runs(sink, store)["run K"].info.status == "KILLED"
     spool.start_run("K", name="run K", kind="trial", tags={"outcome": "running"})
     sink.sync([path])
-    assert _runs(sink)["run K"].info.status == "RUNNING"
+    assert _runs(sink, store)["run K"].info.status == "RUNNING"
     spool.end_run("K", "FINISHED")
     sink.sync([path])
-    runs = _runs(sink)
+    runs = _runs(sink, store)
     assert len(runs) == 1 and runs["run K"].info.status == "FINISHED"
 
 
@@ -156,7 +156,7 @@ def test_a_deleted_store_is_filled_again(tmp_path: Path, store: Store) -> None:
     path.with_suffix(".sync.json").write_text(json.dumps(state))
     sink = MlflowSink(store, "second")
     assert sink.sync([path]) > 0
-    assert _runs(sink)["run D"].data.metrics["train/entropy"] == 0.5
+    assert _runs(sink, store)["run D"].data.metrics["train/entropy"] == 0.5
 
 
 def test_one_bad_spool_does_not_hold_up_the_others(store: Store, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_one_bad_spool_does_not_hold_up_the_others(store: Store, tmp_path: Path)
     sink = MlflowSink(store, "bad")
     with pytest.raises(KeyError):
         sink.sync([bad, good])
-    assert "run G" in _runs(sink)
+    assert "run G" in _runs(sink, store)
 
 
 def test_newest_sweep_is_found(store: Store, tmp_path: Path) -> None:

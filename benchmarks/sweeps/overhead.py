@@ -3,7 +3,7 @@
 Every side runs in a process of its own, two trials at a time with reused actors. Only the driver's CPU seconds count
 (``time.process_time``: all its threads, none of Ray's other processes), from before the first trial to after the last.
 Ours does everything a sweep does: cells and outcomes on disk, spools, and the thread that replays them into MLflow's
-SQLite file; it is also measured without that thread, which can run anywhere at any time.
+SQLite file, whose share is given apart. ``ours_server`` replays them into an MLflow server on this machine instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.report import figure
 from benchmarks.sweeps.options import Options, in_own_process, toy_plan
@@ -32,26 +32,39 @@ def figures(options: Options) -> list[dict[str, Any]]:
     """Ours against the limit and both peers."""
     rows = []
     for trials in options.trials:
-        ours, alone, stock = (_measure(side, trials) for side in ("ours", "ours_without_mlflow", "stock"))
+        (ours, replay), (stock, _) = _measure("ours", trials), _measure("stock", trials)
         name = f"driver CPU per no-op trial, {trials:,} trials"
         rows += [
             figure(name, "ms", ours, LIMIT_MS, "limit"),
-            figure(f"{name}, without replaying into MLflow", "ms", alone, stock, "stock Tune without tracking"),
-            figure(f"{name}, all", "ms", ours, stock, "stock Tune without tracking"),
+            figure(f"{name}: of it replaying into MLflow", "ms", replay, ours, "all of it"),
+            figure(name, "ms", ours, stock, "stock Tune without tracking"),
         ]
-    callback = _measure("stock_mlflow", options.mlflow_trials)
-    same = _measure("ours", options.mlflow_trials)
-    name = f"driver CPU per no-op trial, {options.mlflow_trials:,} trials"
-    return [*rows, figure(name, "ms", same, callback, "stock Tune with its MLflow callback")]
+    trials = options.mlflow_trials
+    (callback, _), (same, _) = _measure("stock_mlflow", trials), _measure("ours", trials)
+    server, replay = _measure("ours_server", trials)
+    name = f"driver CPU per no-op trial, {trials:,} trials"
+    return [
+        *rows,
+        figure(name, "ms", same, callback, "stock Tune with its MLflow callback"),
+        figure(f"{name}, into an MLflow server", "ms", server, LIMIT_MS, "limit"),
+        figure(f"{name}, into an MLflow server: of it replaying", "ms", replay, server, "all of it"),
+    ]
 
 
-def _measure(side: str, trials: int) -> float:
-    """Milliseconds of the driver's CPU per trial."""
-    told = json.loads(in_own_process(__name__, side, str(trials)).splitlines()[-1])
-    return 1e3 * told["cpu_s"] / trials
+class Used(NamedTuple):
+    """CPU seconds of a driver."""
+
+    cpu_s: float
+    replay_cpu_s: float = 0.0  #: of these, for MLflow
 
 
-def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
+def _measure(side: str, trials: int) -> tuple[float, float]:
+    """Milliseconds of the driver's CPU per trial, and of these for MLflow."""
+    told = Used(**json.loads(in_own_process(__name__, side, str(trials)).splitlines()[-1]))
+    return 1e3 * told.cpu_s / trials, 1e3 * told.replay_cpu_s / trials
+
+
+def ours(trials: int, folder: Path) -> Used:
     """CPU seconds of our driver."""
     # Imports take seconds, once: ray.tune, here as for stock Tune, and mlflow, which Tune imports to look at callbacks.
     for module in ("rl_sched.sweeps.searcher", "mlflow"):
@@ -63,26 +76,42 @@ def ours(trials: int, folder: Path, with_mlflow: bool) -> float:
     from rl_sched.tracking.store import Store
 
     plan, store, ledger = toy_plan(trials, max_concurrent=CONCURRENT), Store(folder), Ledger(folder / "sweeps" / "toy")
-    if with_mlflow:
+    if store.tracking_uri == store.uri:
         store.ensure()  # its tables take seconds to make, once for ever
     with _ray(), ledger.lock():
         begin_s = time.process_time()
-        tracking = SweepTracking(plan, ["default"], ledger, store) if with_mlflow else None
+        tracking = SweepTracking(plan, ["default"], ledger, store)
         summary = execute(
             *(plan, ["default"], ledger, "sweep"),
             body="rl_sched.testing.toy_trials:idle",
             progress=ProgressLine(io.StringIO()),
         )
-        if tracking is not None:
-            tracking.finish("", [], "FINISHED")
-            tracking.close()
-        used_s = time.process_time() - begin_s
+        tracking.finish("", [], "FINISHED")
+        assert tracking.close() is None
+        used = Used(time.process_time() - begin_s, tracking.replay_cpu_s)
     assert not summary.failures and not summary.lost
     assert all(ledger.outcome(cell) is not None for cell in plan.cells())
-    return used_s
+    return used
 
 
-def stock(trials: int, folder: Path, with_mlflow: bool) -> float:
+def ours_server(trials: int, folder: Path) -> Used:
+    """The same with a server of MLflow's instead of its SQLite file; the server's own CPU does not count."""
+    from benchmarks.tracking import free_port
+    from rl_sched.tracking.server import UiServer
+    from rl_sched.tracking.store import URI_VARIABLE, Store
+
+    store = Store(folder / "server")
+    store.ensure()
+    server = UiServer(store, free_port())
+    try:
+        server.wait_until_ready()
+        os.environ[URI_VARIABLE] = server.address
+        return ours(trials, folder)
+    finally:
+        server.stop()
+
+
+def stock(trials: int, folder: Path, with_mlflow: bool) -> Used:
     """CPU seconds of stock Tune's driver."""
     from ray import tune
 
@@ -103,7 +132,7 @@ def stock(trials: int, folder: Path, with_mlflow: bool) -> float:
         results = tuner.fit()
         used_s = time.process_time() - begin_s
     assert results.num_errors == 0 and len(results) == trials
-    return used_s
+    return Used(used_s)
 
 
 def _noop(config: dict[str, Any]) -> None:
@@ -128,9 +157,9 @@ def _ray() -> Iterator[None]:
     ray.shutdown()
 
 
-SIDES: dict[str, Callable[[int, Path], float]] = {
-    "ours": lambda trials, folder: ours(trials, folder, True),
-    "ours_without_mlflow": lambda trials, folder: ours(trials, folder, False),
+SIDES: dict[str, Callable[[int, Path], Used]] = {
+    "ours": ours,
+    "ours_server": ours_server,
     "stock": lambda trials, folder: stock(trials, folder, False),
     "stock_mlflow": lambda trials, folder: stock(trials, folder, True),
 }
@@ -143,4 +172,4 @@ if __name__ == "__main__":
     if sys.argv[1].startswith("stock"):
         del os.environ["TUNE_GLOBAL_CHECKPOINT_S"]
     with tempfile.TemporaryDirectory(prefix="rl_sched_bench_") as name:
-        print(json.dumps({"cpu_s": SIDES[sys.argv[1]](int(sys.argv[2]), Path(name))}))
+        print(json.dumps(SIDES[sys.argv[1]](int(sys.argv[2]), Path(name))._asdict()))

@@ -72,9 +72,10 @@ class Ledger:
         """Creates a cell's folder and describes the cell in it; returns the folder."""
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
+        file, about = folder / "cell.json", _text_of(cell.plain())
         # An earlier plan may have known the same cell by another arm's name.
-        if (plain := json.loads(json.dumps(cell.plain()))) != read_json(folder / "cell.json"):
-            write_json(folder / "cell.json", plain)
+        if not file.is_file() or file.read_text() != about:
+            write_text(file, about)
         return folder
 
     @staticmethod
@@ -114,8 +115,11 @@ class Ledger:
         return target
 
     def spools(self) -> list[Path]:
-        """All spools: the sweep's own first, as the parent of the others."""
-        return [self.root / "sweep.jsonl", *sorted(self.root.glob("cells/*/spool.jsonl"))]
+        """Where spools are or will be: the sweep's own first, as the parent of the others."""
+        cells = self.root / "cells"
+        # Asked every few seconds for thousands of cells: a glob looks at each of them.
+        names = sorted(os.listdir(cells)) if cells.is_dir() else []
+        return [self.root / "sweep.jsonl", *(Path(f"{cells}/{name}/spool.jsonl") for name in names)]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -173,7 +177,11 @@ def write_outcome(folder: Path, outcome: Outcome) -> None:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Writes a JSON object as ``write_text`` does."""
-    write_text(path, json.dumps(data, indent=1))
+    write_text(path, _text_of(data))
+
+
+def _text_of(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,11 +15,11 @@ from rl_sched.evaluation.comparison import display
 from rl_sched.provenance import checkout, package_hash
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.cell import Cell, arm_run
-from rl_sched.sweeps.ledger import Ledger, write_json, write_text
+from rl_sched.sweeps.ledger import Ledger, read_json, write_json, write_text
 from rl_sched.sweeps.plan import Plan
 from rl_sched.sweeps.worker import VAL_METRIC
 from rl_sched.tracking.background import BackgroundSync
-from rl_sched.tracking.environment import environment, git_state
+from rl_sched.tracking.environment import environment, git_state, who_and_how
 from rl_sched.tracking.mlflow_sink import MlflowSink
 from rl_sched.tracking.server import running_address
 from rl_sched.tracking.spool import JsonlSpool, close_spool
@@ -30,6 +30,11 @@ from rl_sched.tracking.tracker import Status
 OBJECTIVE_METRIC = VAL_METRIC
 #: What MLflow accepts in no name of a metric.
 _FORBIDDEN = re.compile(r"[^\w.\- ]")
+#: Description of an arm's run.
+_ARM_NOTE = (
+    "One arm on one scenario. Metrics `report/` are the report's: means over training seeds on REPORT workloads, with "
+    "95 % intervals (`_low`, `_high`). Its trials are the child runs."
+)
 #: Seconds that the end of a sweep waits for MLflow.
 LAST_SYNC_S = 120.0
 
@@ -52,13 +57,13 @@ class SweepTracking:
         self._spool = JsonlSpool(ledger.root / "sweep.jsonl")
         self.run = f"{plan.name}-{plan.sweep_id}"
         self._start()
-        self._sink = MlflowSink(store, plan.name, self._uri)
+        self._sink = MlflowSink(store, plan.name, self._uri, plan.question)
         self._background = BackgroundSync(lambda: self._sink.sync(ledger.spools()))
         self._background.start()
 
     def _start(self) -> None:
         plan, root, spool = self._plan, self._ledger.root, self._spool
-        tags = {"sweep": self.run, "code": package_hash(), "mlflow.note.content": plan.question}
+        tags = {"sweep": self.run, "code": package_hash(), "mlflow.note.content": plan.question, **who_and_how()}
         files = [root / "plan.json", root / "environment.json"]
         write_json(files[0], to_dict(plan))
         write_json(files[1], environment())
@@ -75,6 +80,7 @@ class SweepTracking:
             trace = SCENARIOS.create(scenario).trace_hash()
             for arm, settings in plan.arm_settings().items():
                 tags = {"sweep": self.run, "arm": arm, "scenario": scenario, "code": package_hash(), "trace": trace}
+                tags |= who_and_how() | {"mlflow.note.content": _ARM_NOTE}
                 run = arm_run(self.run, arm, scenario)
                 spool.start_run(run, name=f"{display(arm)}; {scenario}", kind="arm", parent=self.run, tags=tags)
                 spool.log_params(run, {**settings, "scenario": scenario})
@@ -106,12 +112,13 @@ class SweepTracking:
         for scenario in report["scenarios"]:
             for row in scenario["rows"]:
                 values = dict(aggregates(scenario, row))
-                place = _FORBIDDEN.sub("_", f"{scenario['scenario']} {display(row['name'])}".replace("=", " "))
-                on_parent = {f"report/{name} {place}": value for name, value in values.items()}
+                name = display(row["name"]).replace("=", " ").replace(",", "")
+                place = _FORBIDDEN.sub("_", f"{scenario['scenario']} {name}")
+                on_parent = {f"report/{metric} {place}": value for metric, value in values.items()}
                 self._spool.log_metrics(self.run, on_parent, step)
                 if row["learned"]:
                     run = arm_run(self.run, row["name"], scenario["scenario"])
-                    self._spool.log_metrics(run, {f"report/{name}": value for name, value in values.items()}, step)
+                    self._spool.log_metrics(run, {f"report/{metric}": value for metric, value in values.items()}, step)
 
     def run_id(self, cell: Cell) -> str | None:
         """The embedded store's id of a trial's run, if it has it."""
@@ -130,6 +137,11 @@ class SweepTracking:
         if not self._sink.experiment_id:
             return f"{address}/#/experiments"
         return trials_link(address, self._sink.experiment_id, self.run, OBJECTIVE_METRIC)
+
+    @property
+    def replay_cpu_s(self) -> float:
+        """CPU seconds that MLflow has taken from this process."""
+        return self._background.cpu_s
 
     def close(self) -> str | None:
         """Brings MLflow up to date and ends the background thread; returns a sentence if it could not."""
@@ -189,7 +201,8 @@ def sync_all(store: Store, uri: str | None = None, names: Sequence[str] = ()) ->
             with ledger.lock():
                 for spool in ledger.spools():
                     close_spool(spool)
-            MlflowSink(store, name, uri).sync(ledger.spools())
+            about = str((read_json(ledger.root / "plan.json") or {}).get("question", ""))
+            MlflowSink(store, name, uri, about).sync(ledger.spools())
         except Exception as error:
             # What is in MLflow already is worth showing.
             sentences.append(f"Not all of sweep {name} is in MLflow: {str(error).splitlines()[0]}")

@@ -27,6 +27,7 @@ from rl_sched.sweeps.cell import Cell, arm_run
 from rl_sched.sweeps.failures import Failure, cause_of, is_full_disk
 from rl_sched.sweeps.ledger import Ledger, Outcome, read_json, read_outcome, write_json, write_outcome
 from rl_sched.sweeps.nodes import check_code
+from rl_sched.tracking.environment import who
 from rl_sched.tracking.spool import JsonlSpool
 
 #: The body of a real trial.
@@ -39,6 +40,13 @@ DISK_FULL = "disk_full"
 CURVE_POINTS = 50
 #: Shortest time between two reports to the driver, except for VAL points.
 REPORT_EVERY_S = 1.0
+
+
+#: Description of a finished trial's run.
+_NOTE = (
+    "{}. `eval/` are its validations while it trained, `report/` its best checkpoint on REPORT workloads. "
+    "Run it again and compare: `python -m rl_sched.reproduce {}`."
+)
 
 
 class Report(Protocol):
@@ -123,7 +131,7 @@ def _run_open_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callab
     (folder / "failed.json").unlink(missing_ok=True)
     spool = JsonlSpool(folder / "spool.jsonl")
     tags = {"sweep": sweep, "arm": cell.arm, "scenario": cell.scenario, "seed": str(cell.seed), "code": package_hash()}
-    tags["host"] = platform.node()
+    tags |= {"host": platform.node(), **who()}
     parent = arm_run(sweep, cell.arm, cell.scenario)
     run = spool.start_run(cell.id, name=cell.title, kind="trial", parent=parent, tags={**tags, "outcome": "running"})
     spool.log_params(run, {**cell.experiment, "arm": cell.arm, "report_episodes": cell.report_episodes})
@@ -137,7 +145,7 @@ def _run_open_cell(cell: Cell, folder: Path, body: str, sweep: str, tell: Callab
         spool.log_metrics(run, outcome.metrics, outcome.steps)
         for name in outcome.files:
             spool.log_file(run, folder / name, "" if (folder / name).is_file() else Path(name).name)
-        spool.set_tags(run, {"outcome": "done"})
+        spool.set_tags(run, {"outcome": "done", "mlflow.note.content": _NOTE.format(cell.title, cell.id)})
         spool.end_run(run, "FINISHED")
         cpu_s = _add_cpu(folder, time.process_time() - begin_cpu_s)
         # Before the driver is told: from here on the cell is never run again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 #: Seconds between two replays, and the longest wait after failures.
@@ -24,6 +25,7 @@ class BackgroundSync:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
         self.error: Exception | None = None  #: of the last call; None = up to date
+        self.cpu_s = 0.0  #: CPU seconds of all calls
 
     def start(self) -> None:
         """Starts the thread."""
@@ -51,5 +53,6 @@ class BackgroundSync:
                 # The store is away or full: the spools keep everything.
                 self.error = error
                 wait_s = min(2 * max(wait_s, self._interval_s), MAX_WAIT_S)
+            self.cpu_s = time.thread_time()
             if last:
                 return

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import socket
 import subprocess
+import sys
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +26,20 @@ def environment() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
+
+
+def who_and_how() -> dict[str, str]:
+    """MLflow's tags of who has made a run, with which command."""
+    return {**who(), "mlflow.source.name": sys.argv[0], "mlflow.source.type": "LOCAL"}
+
+
+def who() -> dict[str, str]:
+    """MLflow's tag of who has made a run."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's number without a name
+        user = str(os.getuid())
+    return {"mlflow.user": user}
 
 
 class GitState(NamedTuple):

@@ -25,6 +25,11 @@ from rl_sched.tracking.versions import SCHEME, Version, read_versions
 #: Tag of a version: the digest of its files.
 DIGEST = "digest"
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
+#: Description of a model.
+_ABOUT = (
+    "Scheduling policies, a version each; `champion` is the best on VAL. Judge one: "
+    "`python -m rl_sched.evaluate --checkpoint models:/{}@champion`."
+)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ALIAS = re.compile(
     r"(?!latest$|v[0-9]+$)[a-z_][a-z0-9_-]*", re.IGNORECASE
@@ -106,7 +111,9 @@ class ModelRegistry:
             )
         return folder
 
-    def add(self, name: str, folder: Path, tags: Mapping[str, str], run_id: str | None = None) -> Version:
+    def add(
+        self, name: str, folder: Path, tags: Mapping[str, str], run_id: str | None = None, about: str = ""
+    ) -> Version:
         """Registers a checkpoint folder; the same files under the same name are registered once.
 
         Args:
@@ -114,6 +121,7 @@ class ModelRegistry:
             folder: The checkpoint.
             tags: What the version says about itself.
             run_id: MLflow's run that made it.
+            about: Description of the version.
 
         Raises:
             CheckpointError: A file is missing.
@@ -128,9 +136,9 @@ class ModelRegistry:
         self._store.ensure()
         with self._mlflow(f"register a version of {name}") as client:
             if not own and not client.search_registered_models(f"name = '{name}'"):
-                client.create_registered_model(name)
+                client.create_registered_model(name, description=_ABOUT.format(name))
             made = client.create_model_version(
-                name, kept.as_uri(), run_id=run_id, tags={**tags, DIGEST: content}, await_creation_for=0
+                name, kept.as_uri(), run_id, {**tags, DIGEST: content}, description=about or None, await_creation_for=0
             )
         return self.find(f"{SCHEME}{name}/{made.version}")
 

@@ -47,7 +47,7 @@ def register(store: Store, checkpoint: Path, name: str, alias: str = CHAMPION, r
 
     LearnedPolicy.load(folder)
     registry = ModelRegistry(store)
-    version = registry.add(name, folder, card.tags(), run_id)
+    version = registry.add(name, folder, card.tags(), run_id, card.describe())
     head = f"{version.uri} is {card.describe()}."
     holder = next((v for v in registry.versions() if v.name == name and alias in v.aliases), None)
     if holder is not None and holder.version == version.version:

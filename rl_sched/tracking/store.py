@@ -83,7 +83,7 @@ class Store:
         """
         if self.database.is_file():
             return
-        with self._lock():
+        with self._lock(".store.lock"):
             if self.database.is_file():
                 return
             fresh = self.database.with_name("mlflow.db.new")
@@ -97,11 +97,19 @@ class Store:
                 raise RlSchedError(f"MLflow could not make its database {self.database}: {reason}")
             os.replace(fresh, self.database)
 
+    def replaying(self) -> contextlib.AbstractContextManager[None]:
+        """Held while spools of this data folder are replayed, so that two processes never replay the same one.
+
+        Raises:
+            RlSchedError: The folder cannot be written.
+        """
+        return self._lock(".replay.lock")
+
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
+    def _lock(self, name: str) -> Iterator[None]:
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
-            handle = (self.data_dir / ".store.lock").open("w")
+            handle = (self.data_dir / name).open("w")
         except OSError as error:
             raise RlSchedError(f"The folder {self.data_dir} must be writable; {error.strerror}.") from error
         with handle:
