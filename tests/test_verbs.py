@@ -173,10 +173,10 @@ def test_pages_name_every_entry(page: str, table: Registry, repository: Path) ->
 def test_alarms(capsys: pytest.CaptureFixture[str]) -> None:
     from rl_sched.rl.training import Progress
 
-    sac = {"entropy_nats": 0.9, "entropy_aim_nats": 0.3, "temperature": 0.5}
+    sac = {"entropy_tuned_nats": 0.9, "entropy_aim_nats": 0.3, "temperature": 0.5}
     calm = Progress(
         steps=900, total_steps=1000, steps_per_s=1.0, seconds_left=1.0, val_mean_jct_s=1.0, noop_share=0.45,
-        greedy_minus_sampled_frac=0.01, metrics={**sac, "entropy_nats": 0.31}, val_score=1.0, best_val_score=1.0,
+        greedy_minus_sampled_frac=0.01, metrics={**sac, "entropy_tuned_nats": 0.31}, val_score=1.0, best_val_score=1.0,
         validated=True,
     )  # fmt: skip
     console = train_verb._Console()
