@@ -135,11 +135,11 @@ def test_a_decision_is_taken_apart(race: Race) -> None:
     for lane in race.lanes:
         for index in range(0, len(lane.log), 7):
             told = race.explain(lane.entrant.id, index)
-            made = lane.log.made(index)
-            assert told["taken"]["kind"] == ("wait", "start", "preempt")[made.kind]
-            assert told["time_s"] == made.time_s and told["waiting"] == made.waiting
+            kind, log = lane.log.kind[index], lane.log
+            assert told["taken"]["kind"] == ("wait", "start", "preempt")[kind]
+            assert told["time_s"] == log.time_s[index] and told["waiting"] == log.waiting[index]
             chosen = [c["job"] for c in told["candidates"] if c["chosen"]]
-            assert chosen == ([made.job] if made.kind == 1 else [])
+            assert chosen == ([log.job[index]] if kind == 1 else [])
             assert len(told["others"]) == len(race.lanes) - 1
             if lane.entrant.name == "fifo_backfill" and chosen:
                 fitting = [c["job"] for c in told["candidates"] if any(c["fits"])]

@@ -1,6 +1,6 @@
 """The jobs of one lane as its decisions move them: bars of the Gantt chart, and sums that would else need all jobs.
 
-An update is made 25 times a second for every lane, so it looks only at jobs that arrived, began or ended since the last
+An update is made 22 times a second for every lane, so it looks only at jobs that arrived, began or ended since the last
 one and at those that run.
 """
 
@@ -78,25 +78,24 @@ class Bars:
     def _end(self, ended: list[Bar], fresh: list[Bar]) -> None:
         """What has become of the open ones."""
         views, plain = self._lane.state.views, self._lane.rules.plain
-        new: list[Bar] = []
         open_jobs = np.fromiter(self._open, np.int64, len(self._open))
-        rows = views.jobs[0, open_jobs]
-        for job, first, gang in zip(open_jobs.tolist(), rows["alloc"].tolist(), rows["gang"].tolist(), strict=True):
-            bar = self._open[job]
-            if len(bar) == 4:
-                bar += _blocks(sorted(views.alloc[0, first : first + gang].tolist()))
-                new.append(bar)
+        rows = views.jobs[0].take(open_jobs)
         runs, finished = rows["state"] == RUNNING, rows["state"] == DONE
         self.running = open_jobs[runs]
-        for k in np.flatnonzero(~runs).tolist():
-            job, row = int(open_jobs[k]), rows[k]
-            now_s = float(views.head["now"][0])
-            end_s = float(row["finish_s"]) if finished[k] else now_s if plain else self._killed_s(job)
-            self._close(job, end_s, ended, fresh)
-        fresh += [bar for bar in new if bar[3] is None]  # the others were closed just now
-        done = rows[finished]
-        self.done += len(done)
-        self.done_jct_s += float((done["finish_s"] - done["submit_s"]).sum())
+        now_s, alloc = float(views.head["now"][0]), views.alloc[0]
+        columns = [runs.tolist(), finished.tolist(), *(rows[name].tolist() for name in ("alloc", "gang", "finish_s"))]
+        still: list[Bar] = []
+        for bar, run, done, first, gang, finish_s in zip(list(self._open.values()), *columns, strict=True):
+            if len(bar) == 4:
+                bar += _blocks(alloc[first : first + gang].tolist())
+                if run:
+                    still.append(bar)
+            if not run:
+                self._close(bar[0], finish_s if done else now_s if plain else self._killed_s(bar[0]), ended, fresh)
+        fresh += still
+        jct_s = rows["finish_s"] - rows["submit_s"]
+        self.done += int(finished.sum())
+        self.done_jct_s += float(jct_s[finished].sum())
         self._done_gpus += float(self._demand[open_jobs[finished]].sum())
 
     def _killed_s(self, job: int) -> float:
@@ -113,9 +112,9 @@ class Bars:
 
 
 def _blocks(gpus: list[int]) -> list[int]:
-    """``first, count, first, count, ...`` of neighbouring GPUs among those that are drawn; ``gpus`` ascend."""
+    """``first, count, first, count, ...`` of neighbouring GPUs among those that are drawn."""
     out: list[int] = []
-    for gpu in gpus:
+    for gpu in sorted(gpus) if len(gpus) > 1 else gpus:
         if gpu >= MAX_GANTT_GPUS:
             break
         if out and out[-2] + out[-1] == gpu:

@@ -117,8 +117,9 @@ class Sampler:
         log = self._lane.log
         first = max(self._told, len(log) - MAX_LOG)
         self._told = len(log)
-        rows = (log.made(i) for i in range(first, len(log)))
-        return [[m.number, m.time_s, KINDS[m.kind], m.job, m.pool, m.waiting] for m in rows]
+        columns = (log.time_s, log.kind, log.job, log.pool, log.waiting)
+        new = zip(*(column[first:] for column in columns), strict=True)
+        return [[i, time_s, KINDS[kind], *rest] for i, (time_s, kind, *rest) in enumerate(new, first)]
 
 
 def _at_most_1(bound: float, spent: float) -> float:

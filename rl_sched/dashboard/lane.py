@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from rl_sched.dashboard.choices import Entrant
 from rl_sched.dashboard.course import Course, rules_of
@@ -21,17 +21,6 @@ from rl_sched.sim.watching import Watch
 #: Codes of recorded decisions.
 WAIT, START, PREEMPT = range(3)
 KINDS = ("wait", "start", "preempt")
-
-
-class Made(NamedTuple):
-    """A recorded decision."""
-
-    number: int  # 0, 1, 2, ... of the lane
-    time_s: float
-    kind: int
-    job: int  # -1 = none
-    pool: int  # -1 = none
-    waiting: int  # jobs in the queue before it
 
 
 class Log:
@@ -53,10 +42,6 @@ class Log:
         self.pool.append(getattr(decision, "gpu_type", -1))
         self.until_s.append(getattr(decision, "until_s", float("inf")))
         self.waiting.append(waiting)
-
-    def made(self, index: int) -> Made:
-        """One of them."""
-        return Made(index, self.time_s[index], self.kind[index], self.job[index], self.pool[index], self.waiting[index])
 
     def decisions(self, count: int | None = None) -> Iterator[Decision]:
         """The first ``count`` (None = all), as a policy gave them."""

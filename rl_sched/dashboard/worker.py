@@ -18,7 +18,7 @@ from rl_sched.dashboard.child import follow_parent
 from rl_sched.errors import RlSchedError
 
 #: Time between two updates, s.
-FRAME_S = 0.04
+FRAME_S = 0.045
 #: An idle or paused race looks after its pipe this often, s.
 IDLE_S = 0.5
 #: Messages that may wait for a busy server; updates beyond them are left out and told with the next one.

@@ -5,7 +5,8 @@ import * as details from "./details.js";
 import * as history from "./history.js";
 import * as hybrid from "./hybrid.js";
 import * as race from "./race.js";
-import { changed, connect, store, watch } from "./store.js";
+import { changed, connect, draw, store, watch } from "./store.js";
+import { whenSeen } from "./ui.js";
 
 const views = { race, details, history, hybrid, api };
 const made = new Set();
@@ -47,6 +48,7 @@ document.getElementById("theme").addEventListener("click", () => {
 system.addEventListener("change", () => theme());
 addEventListener("hashchange", show);
 addEventListener("resize", changed);
+whenSeen(draw);
 addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea, button, a, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === " ") { event.preventDefault(); race.toggle(); }

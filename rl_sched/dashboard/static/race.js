@@ -2,7 +2,7 @@
 
 import { gantt, lineChart } from "./charts.js";
 import { store } from "./store.js";
-import { ask, canvas, card, el, fill, ink, note, number, percent, seconds, swatch, whole } from "./ui.js";
+import { ask, canvas, card, el, fill, ink, inView, note, number, percent, seconds, swatch, whole } from "./ui.js";
 
 const DEFAULTS = ["rule:fifo_backfill", "rule:sjf_backfill", "rule:min_min", "rule:srtf"];
 const SPEEDS = [[1, "1 x"], [10, "10 x"], [60, "60 x"], [300, "300 x"], [3600, "3,600 x"], [0, "as fast as possible"]];
@@ -150,8 +150,8 @@ export function draw() {
   }
   drawStanding(setup, lanes);
   const line = (pick) => lanes.map((l) => ({ color: ink(l.color), dashes: l.dashes, points: l.points.map((p) => [p[0], p[pick]]) }));
-  lineChart(parts.queue, { series: line(1), x: "simulated time (s)", y: "jobs", steps: true });
-  lineChart(parts.jct, { series: line(5), x: "simulated time (s)", y: "s", lines: [{ y: setup.bounds.mean_jct_s, name: "no schedule ends below" }] });
+  if (inView(parts.queue)) lineChart(parts.queue, { series: line(1), x: "simulated time (s)", y: "jobs", steps: true });
+  if (inView(parts.jct)) lineChart(parts.jct, { series: line(5), x: "simulated time (s)", y: "s", lines: [{ y: setup.bounds.mean_jct_s, name: "no schedule ends below" }] });
   drawUse(setup, lanes);
   drawGantts(setup, lanes);
 }
@@ -218,6 +218,6 @@ function drawGantts(setup, lanes) {
   // One time axis for all: as far back as every lane's bars are still known, at most a tenth more than needed.
   const to = Math.max(...lanes.map((l) => l.now_s)) || 1;
   const oldest = Math.max(0, ...lanes.map((l) => (l.bars.size >= 590 ? l.bars.values().next().value[2] : 0)));
-  for (const l of lanes) gantt(parts.canvases.get(l.id), { bars: [...l.bars.values()], from: oldest, to, gpus: drawn, nodeOf: setup.cluster.gpu_node,
+  for (const l of lanes.filter((l) => inView(parts.canvases.get(l.id)))) gantt(parts.canvases.get(l.id), { bars: [...l.bars.values()], from: oldest, to, gpus: drawn, nodeOf: setup.cluster.gpu_node,
     poolOf: setup.cluster.gpu_pool, pools: setup.cluster.pools, color: ink(l.color), label: "simulated time (s)" });
 }

@@ -2,7 +2,7 @@
 
 import { note } from "./ui.js";
 
-const MAX_POINTS = 1600, MAX_BARS = 600, MAX_LOG = 200;
+const MAX_POINTS = 1000, MAX_BARS = 600, MAX_LOG = 200;
 
 export const store = {
   connected: false, state: "idle", speed: 0, clock_s: 0, race: "", setup: null, lanes: [], updates: 0, hybrid: null,
@@ -13,8 +13,9 @@ export function watch(listener) { listeners.add(listener); }
 export function changed() {
   if (dirty) return;
   dirty = true;
-  requestAnimationFrame(() => { dirty = false; for (const listener of listeners) listener(store); });
+  requestAnimationFrame(draw);
 }
+export function draw() { dirty = false; for (const listener of listeners) listener(store); }
 
 function lane(known, told) {
   const out = { ...known, ...told };

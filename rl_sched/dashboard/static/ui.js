@@ -79,6 +79,19 @@ export function note(text, level = "info") {
 export const card = (size, title, ...children) => el("div", { class: `card ${size}` }, el("h2", {}, title), ...children);
 export const canvas = (label, height = 220) => el("canvas", { role: "img", "aria-label": label, style: `height:${height}px` });
 
+// Whether anybody can see it: what is scrolled out of the window need not be drawn 22 times a second. On paper all is seen.
+let onPaper = false;
+export function inView(node) {
+  const box = node.getBoundingClientRect();
+  return onPaper || (box.bottom > 0 && box.top < innerHeight);
+}
+export function whenSeen(draw) {
+  addEventListener("scroll", draw, { passive: true });
+  document.addEventListener("toggle", draw, { capture: true }); // what a <details> hides and shows moves the rest
+  addEventListener("beforeprint", () => { onPaper = true; draw(); });
+  addEventListener("afterprint", () => { onPaper = false; });
+}
+
 export function table(heads, rows, caption = null) {
   const texts = heads.map((h) => (typeof h === "object" ? h : { name: h }));
   return el("div", { class: "scroll" }, el("table", {},
