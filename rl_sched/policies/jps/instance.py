@@ -11,7 +11,7 @@ With a topology jobs also share links with each other (``topology.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,6 +40,11 @@ class Instance:
     batch: int
     reserved: np.ndarray  # (S,) int64: a worker of its own for every job, on which it can run
     topology: Topology | None = None  #: links that jobs share; None = there are none
+    communicates: bool = field(init=False)  #: whether any job pays for its gradients
+
+    def __post_init__(self) -> None:
+        free = not np.isfinite(self.link_bytes_per_s).any() and (self.topology is None or self.topology.is_free)
+        object.__setattr__(self, "communicates", bool((self.traffic_bytes > 0).any()) and not free)
 
     @classmethod
     def build(
@@ -82,12 +87,6 @@ class Instance:
     @property
     def num_workers(self) -> int:
         return int(self.throughput.shape[1])
-
-    @property
-    def communicates(self) -> bool:
-        """Whether any job pays for its gradients."""
-        free = not np.isfinite(self.link_bytes_per_s).any() and (self.topology is None or self.topology.is_free)
-        return bool((self.traffic_bytes > 0).any()) and not free
 
     @classmethod
     def from_workload(cls, workload: Workload, cluster: ClusterSpec) -> Instance:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_sched.policies.jps.arrays import Problem
 from rl_sched.policies.jps.contention import leave_links, score_shared
+from rl_sched.policies.jps.linear_search import LEAST_GAIN, MAX_PASSES, improve_linear
 from rl_sched.policies.jps.scoring import (
     exchange_s,
     give,
@@ -24,11 +25,8 @@ from rl_sched.policies.jps.scoring import (
 )
 from rl_sched.sim.jit import helper, kernel, routine
 
-#: A change must lower the score by this part of it: rounding must not go in circles.
-_LEAST_GAIN = 1e-10
 #: Workers whose owners a kick shifts in a circle.
 KICKED = 4
-_MAX_PASSES = 200
 
 
 def search(problem: Problem, starts: np.ndarray, kicks: np.ndarray, beta: float) -> tuple[np.ndarray, float]:
@@ -68,17 +66,12 @@ def _best_change(p, s, beta, k, limit, tick):
     i = s.owner[k]
     fresh = i < 0 or s.changed[i] > s.looked[k]
     best, best_job, best_worker, best_i_s, best_j_s = limit, -2, -1, 0.0, 0.0
-    # JCT is convex in the rate: where its tangents promise too little, the change itself is not computed.
-    tangents = beta >= 1.0 and not p.idle
-    now = s.sums[0]
     without_s = 0.0
     if i >= 0:
         without_s = time_changed(p, s, i, -1, k)
     if without_s < np.inf:
         for j in range(-1 if p.idle else 0, jobs):
             if j == i or not (fresh or j < 0 or s.changed[j] > s.looked[k]):
-                continue
-            if tangents and s.slope[j] * p.rate[j, k] - s.slope[i] * p.rate[i, k] <= now - best * jobs:
                 continue
             with_s = 0.0
             if j >= 0:
@@ -93,10 +86,6 @@ def _best_change(p, s, beta, k, limit, tick):
         j = s.owner[other]
         if j == i or p.twin[other] == p.twin[k] or not (fresh or j < 0 or s.changed[j] > s.looked[k]):
             continue
-        if tangents:
-            gain_i = s.slope[i] * (p.rate[i, other] - p.rate[i, k])
-            if gain_i + s.slope[j] * (p.rate[j, k] - p.rate[j, other]) <= now - best * jobs:
-                continue
         i_s, j_s = 0.0, 0.0
         if i >= 0:
             i_s = time_changed(p, s, i, other, k)
@@ -145,7 +134,7 @@ def _drop_slowest(p, s, beta, score):
         if rate <= 0.0:
             continue
         time_s = p.work_s[i] / rate + exchange_s(p, i, size, 1, p.sync_s[i, following])
-        if score_changed(p, s, beta, i, time_s, -1, 0.0) < score * (1.0 - _LEAST_GAIN):
+        if score_changed(p, s, beta, i, time_s, -1, 0.0) < score * (1.0 - LEAST_GAIN):
             for k in range(p.link.shape[0]):
                 if s.owner[k] == i and p.link[k] == slowest:
                     give(p, s, k, -1)
@@ -163,26 +152,35 @@ def improve(p, s, beta):
         s.changed[i] = 1
     for k in range(workers):
         s.looked[k] = 0
-    for _ in range(_MAX_PASSES):
+    for _ in range(MAX_PASSES):
         before = score
         for k in range(workers):
-            limit = score * (1.0 - _LEAST_GAIN)
+            limit = score * (1.0 - LEAST_GAIN)
             found = _best_change(p, s, beta, k, limit, tick)
             if found < limit:
                 score = found
                 tick += 1
         if p.nodes > 0:
-            score = leave_links(p, s, beta, score, _LEAST_GAIN)
+            score = leave_links(p, s, beta, score, LEAST_GAIN)
         elif p.idle:
             score = _drop_slowest(p, s, beta, score)
         score = refresh(p, s, beta)  # sums that were only added to drift
-        if not score < before * (1.0 - _LEAST_GAIN):
+        if not score < before * (1.0 - LEAST_GAIN):
             break
         tick += 1
         if p.idle or beta < 1.0:  # a change may then matter to any pair
             for i in range(jobs):
                 s.changed[i] = tick
     return score
+
+
+@helper
+def _descend(p, s, beta):
+    if beta >= 1.0 and not p.idle:
+        return improve_linear(
+            p.rate, p.work_s, p.twin, p.reserved, s.owner, s.rate, s.time_s, s.slope, s.changed, s.looked
+        )
+    return improve(p, s, beta)
 
 
 @kernel
@@ -192,7 +190,7 @@ def _search(p, s, starts, kicks, beta, best):
     for n in range(starts.shape[0]):
         for k in range(workers):
             s.owner[k] = starts[n, k]
-        score = improve(p, s, beta)
+        score = _descend(p, s, beta)
         if score < lowest or n == 0:
             lowest = score
             for k in range(workers):
@@ -204,7 +202,7 @@ def _search(p, s, starts, kicks, beta, best):
         for turn in range(last):
             s.owner[kicks[n, turn]] = s.owner[kicks[n, turn + 1]]
         s.owner[kicks[n, last]] = kept
-        score = improve(p, s, beta)
+        score = _descend(p, s, beta)
         if score < lowest:
             lowest = score
             for k in range(workers):

@@ -14,10 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.policies.jps.arrays import Problem
+from rl_sched.policies.jps.linear_search import NOTHING
 from rl_sched.sim.jit import helper
-
-#: A rate below this, of a mean of 1, is what subtraction leaves of zero.
-_NOTHING = 1e-9
 
 
 class Search(NamedTuple):
@@ -28,7 +26,7 @@ class Search(NamedTuple):
     size: np.ndarray  # (S,) int64 workers
     of_link: np.ndarray  # (S, L) int64 workers on each class of links
     time_s: np.ndarray  # (S,) JCT
-    slope: np.ndarray  # (S,) w / R^2: what a unit of rate more would save at most, without gradients
+    slope: np.ndarray  # (S,) w / R^2: what a unit of rate more would save at most (``linear_search``)
     sums: np.ndarray  # (3,) of JCT, of its ratio to the equal share's, of the squares of that
     changed: np.ndarray  # (S,) int64 when a job was changed last
     looked: np.ndarray  # (K,) int64 when a worker was looked at last
@@ -68,7 +66,7 @@ def exchange_s(p, job, size, nodes, full_s):
 
 @helper
 def _time(p, job, rate, size, nodes, full_s):
-    if size <= 0 or rate <= _NOTHING:
+    if size <= 0 or rate <= NOTHING:
         return np.inf
     return p.work_s[job] / rate + exchange_s(p, job, size, nodes, full_s)
 
@@ -188,7 +186,6 @@ def retime(p, s, beta):
     s.sums[0], s.sums[1], s.sums[2] = 0.0, 0.0, 0.0
     for i in range(jobs):
         s.time_s[i] = time_now(p, s, i, s.load)
-        s.slope[i] = p.work_s[i] / (s.rate[i] * s.rate[i])
         relative = s.time_s[i] / p.equal_s[i]
         s.sums[0] += s.time_s[i]
         s.sums[1] += relative
@@ -224,11 +221,9 @@ def settle(p, s, one, one_s, two, two_s):
         s.sums[1] += new - old
         s.sums[2] += new * new - old * old
         s.time_s[one] = one_s
-        s.slope[one] = p.work_s[one] / (s.rate[one] * s.rate[one])
     if two >= 0:
         old, new = s.time_s[two] / p.equal_s[two], two_s / p.equal_s[two]
         s.sums[0] += two_s - s.time_s[two]
         s.sums[1] += new - old
         s.sums[2] += new * new - old * old
         s.time_s[two] = two_s
-        s.slope[two] = p.work_s[two] / (s.rate[two] * s.rate[two])
