@@ -172,6 +172,9 @@ class Lab:
         _run("ip", "link", "set", BRIDGE, "up")
         for host in self.hosts:
             host.boot()
+        token = self.head.home / ".ray" / "auth_token"  # Ray leaves one behind on a machine that ran a sweep by itself
+        token.parent.mkdir(exist_ok=True)
+        token.write_text("0123456789abcdef" * 4)
         self.cluster_yaml.write_text(yaml.safe_dump(self._describe(num_cpus, environment), sort_keys=False))
 
     def down(self) -> None:

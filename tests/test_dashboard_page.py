@@ -153,6 +153,30 @@ def test_a_refused_race_says_why_and_an_empty_page_says_what_to_do(page: Browser
 
 @needs_browser
 @pytest.mark.slow
+@pytest.mark.parametrize("seen_by", ["scrolling", "printing"])
+def test_charts_out_of_sight_are_drawn_when_they_are_seen(page: Browser, data: Path, seen_by: str) -> None:
+    colours = (
+        "(c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size)"
+        "([...document.querySelectorAll('#view-race canvas')].at(-1))"
+    )
+    with served(data / seen_by) as server:
+        body = {"workload": "scenario:default", "policies": ["rule:min_min", "rule:fifo_backfill"], "speed": 0}
+        assert server.post("/api/start", body)[0] == 200
+        server.until_state("finished")
+        page.open(server.address)
+        page.until("rlSched.state === 'finished' && document.querySelectorAll('#view-race canvas').length === 4")
+        page.js("new Promise(done => setTimeout(done, 300))")
+        assert page.js(colours) == 1
+        if seen_by == "scrolling":
+            page.js("window.scrollTo(0, document.body.scrollHeight), undefined")
+        else:
+            page.command("Page.printToPDF")
+        page.until(f"{colours} > 8")
+        assert page.errors == []
+
+
+@needs_browser
+@pytest.mark.slow
 def test_the_report_page_opens_from_disk(page: Browser, tmp_path: Path) -> None:
     from rl_sched import simulate as verb
 

@@ -25,7 +25,7 @@ export function make(root) {
   parts.curve = canvas("Mean latency so far over tasks, one line a strategy", 240);
   parts.scatter = canvas("Tasks by size and compute intensity; filled: the best is to use the GPU", 240);
   parts.notices = el("ul", { class: "soft" });
-  parts.empty = el("div", { class: "card empty" }, "No tasks yet. Press Start: six strategies meet the same stream. The first time, hybrid_ml and rl_agent are trained, which takes minutes.");
+  parts.empty = el("div", { class: "card empty" });
   parts.live = el("div", { class: "grid" }, card("", "So far", parts.totals),
     card("half", "Mean latency so far (s)", parts.curve), card("half", "The newest tasks: size and compute intensity", parts.scatter, el("p", { class: "soft" }, "Filled: for the oracle at least half of the task belongs on a GPU.")),
     card("two-thirds", "The newest task", parts.latest), card("third", "Retraining", parts.notices));
@@ -33,6 +33,8 @@ export function make(root) {
     el("div", { class: "row" }, el("label", {}, "Machine and tasks", parts.preset), el("label", {}, "Seed", parts.seed), el("label", {}, "Tasks per second", parts.rate), parts.start, parts.pause, parts.stop), parts.about)), parts.empty, parts.live);
 }
 
+const EMPTY = "No tasks yet. Press Start: six strategies meet the same stream. The first time, hybrid_ml and rl_agent are trained, which takes minutes.";
+const PREPARING = "Tasks come as soon as the strategies are ready. The first time, hybrid_ml and rl_agent are trained, which takes minutes.";
 const state = () => (store.hybrid ? store.hybrid.state : "idle");
 
 export function draw() {
@@ -43,6 +45,7 @@ export function draw() {
   parts.stop.disabled = !["running", "paused", "finished"].includes(now);
   const live = h && h.about && h.totals;
   parts.empty.hidden = !!live;
+  parts.empty.textContent = now === "preparing" ? PREPARING : EMPTY;
   parts.live.hidden = !live;
   parts.about.textContent = h ? `${now}${h.message ? `: ${h.message}` : ""}${h.about ? ` · ${h.about.cpus} CPUs, ${h.about.gpus} GPUs with ${whole(h.about.gpu_memory_mb)} MB · ${whole(h.decided || 0)} tasks decided` : ""}` : "";
   if (!live) return;
