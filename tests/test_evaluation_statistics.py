@@ -143,7 +143,8 @@ def test_verdicts() -> None:
     assert st.verdict(of(-3, -1), None) == "better"
     assert st.verdict(of(1, 3), None) == "worse"
     assert st.verdict(of(1, 3), None, lower_is_better=False) == "better"
-    assert st.verdict(of(0, 0), None) == "equal"
+    assert st.verdict(of(0, 0), None) == st.verdict(of(-0.004, -0.001), None) == "equal"
+    assert st.verdict(of(-0.03, -0.01), None) == "better"  # small, but shown as more than nothing
     assert st.verdict(of(-1, 3), 23) == "inconclusive (about 23 seeds would settle it)"
     assert st.verdict(of(-1, 3), 1234) == "inconclusive (about 1,300 seeds would settle it)"
     assert st.verdict(of(-1, 3), 2) == "inconclusive (about 6 seeds would settle it)"

@@ -72,6 +72,13 @@ def test_the_optimum_is_that_of_highs(family: str) -> None:
     assert best * (1 - 1e-9) <= measured(instance, owner).mean_jct_s <= best * (1 + 2e-3)
 
 
+@pytest.mark.parametrize("seed", [21, 27])
+def test_highs_leaves_no_job_without_a_worker(seed: int) -> None:
+    instance = generate(FAMILIES[seed % len(FAMILIES)], 5, 16, seed)
+    owner, _ = by_milp(instance, 6)
+    assert measured(instance, owner).mean_jct_s >= optimum(instance).best.mean_jct_s * (1 - 1e-9)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_with_communication_sets_and_brute_force_agree(seed: int) -> None:
     instance = generate(("base", "affinity")[seed % 2], 2, 6, seed, communication=True)

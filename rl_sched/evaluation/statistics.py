@@ -254,9 +254,13 @@ def rounded_up(replicates: int) -> int:
     return -(-replicates // scale) * scale
 
 
+#: A difference that lies below this with its whole interval is shown as 0.00 % and decides nothing.
+EQUAL_PCT = 0.005
+
+
 def verdict(difference: Estimate, to_settle: int | None, unit: str = "seeds", lower_is_better: bool = True) -> str:
-    """``better``, ``worse``, ``equal`` or ``inconclusive (...)`` for a difference ours minus other."""
-    if difference.value == difference.low == difference.high == 0.0:
+    """``better``, ``worse``, ``equal`` or ``inconclusive (...)`` for a difference ours minus other, in %."""
+    if all(abs(bound) < EQUAL_PCT for bound in (difference.value, difference.low, difference.high)):
         return "equal"
     if not difference.holds_zero:
         return "better" if (difference.value < 0) == lower_is_better else "worse"

@@ -38,9 +38,15 @@ def by_milp(
             rows.append(row)
             least.append(2.0 / at)
     assign = np.hstack([np.tile(np.eye(k), s), np.zeros((k, s))])
+    # Tangents allow a rate of 0, at the price of twice the time at the least rate of a worker.
+    able = np.hstack([np.kron(np.eye(s), np.ones(k)) * (rate > 0).ravel(), np.zeros((s, s))])
     found = milp(
         np.concatenate([np.zeros(s * k), instance.work_samples / scale]),
-        constraints=[LinearConstraint(np.array(rows), np.array(least), np.inf), LinearConstraint(assign, 1, 1)],
+        constraints=[
+            LinearConstraint(np.array(rows), np.array(least), np.inf),
+            LinearConstraint(assign, 1, 1),
+            LinearConstraint(able, 1, np.inf),
+        ],
         integrality=np.concatenate([np.ones(s * k), np.zeros(s)]),
         bounds=Bounds(0, np.concatenate([np.ones(s * k), np.full(s, np.inf)])),
         options={"mip_rel_gap": relative_gap, "time_limit": limit_s},
