@@ -38,6 +38,9 @@ class ProgressLine:
         self._printed_s = float("-inf")
         self._shown_done = -1
         self._start: tuple[float, float] | None = None  # time and steps left when the first step was seen
+        self._heard: set[str] = set()  # trials that have told steps
+        self._done_at_first: int | None = None
+        self._earlier_steps = 0.0  # that trials had made before this run continued them
         self._text = ""
 
     def update(
@@ -58,6 +61,7 @@ class ProgressLine:
             best: Scenario -> arm and cost on VAL of the best trial so far.
             force: Print in any case.
         """
+        self._hear(running, amount.done)
         now_s = time.monotonic()
         news = amount.done != self._shown_done
         every_s = TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S
@@ -87,10 +91,20 @@ class ProgressLine:
             self._stream.flush()
             self._text = ""
 
+    def _hear(self, running: Mapping[str, tuple[Cell, float]], done: int) -> None:
+        """The trials that begin a run may be continued ones: what they tell first is not counted as this run's work."""
+        if self._done_at_first is None:
+            self._done_at_first = done
+        for cell_id, (_, steps) in running.items():
+            if steps > 0 and cell_id not in self._heard:
+                self._heard.add(cell_id)
+                if done == self._done_at_first:
+                    self._earlier_steps += steps
+
     def _seconds_left(self, steps_left: float, now_s: float) -> float | None:
         if self._start is None or steps_left > self._start[1]:
             self._start = (now_s, steps_left)
-        seconds, steps = now_s - self._start[0], self._start[1] - steps_left
+        seconds, steps = now_s - self._start[0], self._start[1] - steps_left - self._earlier_steps
         # The first steps wait for imports and compilers and say nothing of the rest.
         known = seconds > WARMUP_S and steps > WARMUP_FRAC * self._start[1]
         return max(steps_left, 0.0) * seconds / steps if known else None
