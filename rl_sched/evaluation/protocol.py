@@ -41,6 +41,7 @@ BASELINES = (
     "best_fit",
     "min_min",
     "index",
+    "jps",
 )
 #: What "SJF" means in every sentence: the shortest job that fits, on the fastest free type.
 SJF = "sjf_backfill"
