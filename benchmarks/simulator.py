@@ -124,7 +124,7 @@ def _replay_peer(env: PythonEnv, episodes: list[tuple[Jobs, list[int]]]) -> None
 
 def env_figures(sizes: Sizes, *, finish_times: bool) -> list[dict[str, Any]]:
     """Environment steps per CPU second, with or without the features of finish times."""
-    env = SchedulingVectorEnv("default", EnvConfig(finish_times=finish_times), num_envs=sizes.envs, seed=1)
+    env = SchedulingVectorEnv("default", EnvConfig(finish_times=finish_times, plan=False), sizes.envs, seed=1)
     # Episodes end at different times: this many steps contain a whole one in every environment.
     actions, episodes = record(env, max(sizes.steps, 450))
     actions = actions[: sizes.steps]

@@ -39,10 +39,10 @@ class _OutOfRange(ConfigError):
 
 
 def _check(config: object, **ranges: str) -> None:
-    """Raises unless each named field of ``config`` lies in its range, a key of ``_RANGES``."""
+    """Raises unless each named field of ``config`` lies in its range, a key of ``_RANGES``, or is None."""
     for name, rule in ranges.items():
         value = getattr(config, name)
-        if not _RANGES[rule](value):
+        if value is not None and not _RANGES[rule](value):
             raise _OutOfRange(f"{name} must be {rule}; it is {value!r}.")
 
 
@@ -71,6 +71,7 @@ class EnvConfig:
     reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's training reward
     discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
+    plan: bool = True  #: per job and type: when a plan with reservations for all jobs would start it
     globals: str = "all"  #: all | rows: what the rows of jobs and GPUs tell as well | idle: free GPUs alone
     idle_waits: bool = True  #: waiting is legal while a job could start
     settle: bool = False  #: waits that are the only legal action are played inside a step
@@ -78,10 +79,7 @@ class EnvConfig:
     guide: GuideConfig = field(default_factory=GuideConfig)
 
     def __post_init__(self) -> None:
-        if self.discount_s is not None:
-            _check(self, discount_s="> 0")
-        if self.types is not None:
-            _check(self, types=">= 1")
+        _check(self, discount_s="> 0", types=">= 1")
         if self.globals not in ("all", "rows", "idle"):
             raise _OutOfRange(f"globals must be all, rows or idle; it is {self.globals!r}.")
         if self.settle and (self.discount_s is not None or (self.guide.policy is not None and self.guide.potential)):
@@ -126,11 +124,7 @@ class PPOConfig:
     def __post_init__(self) -> None:
         _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", gae_lambda="between 0 and 1", clip="> 0")
         _check(self, entropy=">= 0", entropy_final="between 0 and 1", value_coef=">= 0", max_grad_norm="> 0")
-        _check(self, epochs=">= 1", minibatch=">= 1", rollout=">= 1")
-        if self.target_kl is not None:
-            _check(self, target_kl="> 0")
-        if self.entropy_jump is not None:
-            _check(self, entropy_jump="> 0")
+        _check(self, epochs=">= 1", minibatch=">= 1", rollout=">= 1", target_kl="> 0", entropy_jump="> 0")
         if self.lr_shape not in ("linear", "exponential"):
             raise _OutOfRange(f"lr_shape must be linear or exponential; it is {self.lr_shape!r}.")
         if self.lr_shape == "exponential" and self.lr_final == 0:

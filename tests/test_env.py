@@ -268,13 +268,14 @@ def test_discounting_by_elapsed_time_is_that_of_a_semi_markov_process() -> None:
         SchedulingVectorEnv("default", EnvConfig(guide=GUIDE, discount_s=60.0))
 
 
-def test_the_reward_of_lost_time_is_that_of_jct_up_to_a_constant() -> None:
+@pytest.mark.parametrize("paid", ["lost", "planned"])
+def test_the_reward_of_lost_time_is_that_of_jct_up_to_a_constant(paid: str) -> None:
     seeds = list(SCENARIOS.create("default").seeds.val[:3])
-    env = SchedulingVectorEnv("default", EnvConfig(reward="lost"), 3, seeds=seeds)
+    env = SchedulingVectorEnv("default", EnvConfig(reward=paid), 3, seeds=seeds)
     scale = env.scenario.num_jobs * env.scenario.time_scale_s
     rng = np.random.default_rng(0)
     obs = env.reset_raw()
-    total, over = np.zeros(3), np.zeros(3, bool)
+    total, over = -env._plan.loss_s, np.zeros(3, bool)  # what is planned to be lost is paid for already
     while not over.all():
         _, reward, done, _ = env.step_raw(random_legal(obs["action_mask"], rng))
         total += np.where(over, 0.0, reward * scale)
@@ -282,8 +283,8 @@ def test_the_reward_of_lost_time_is_that_of_jct_up_to_a_constant() -> None:
             fastest_s = env.scenario.workload(seeds[e]).duration_on(env.scenario.cluster).min(axis=1)
             assert total[e] == pytest.approx(-(env.result(e).jct_s - fastest_s).sum(), rel=1e-4)
         over |= done
-    with pytest.raises(ConfigError, match="env.discount_s discounts the reward 'jct' only; the reward is 'lost'"):
-        SchedulingVectorEnv("default", EnvConfig(reward="lost", discount_s=60.0))
+    with pytest.raises(ConfigError, match=f"env.discount_s discounts the reward 'jct' only; the reward is '{paid}'"):
+        SchedulingVectorEnv("default", EnvConfig(reward=paid, discount_s=60.0))
 
 
 def test_the_reward_of_drl_het_is_its_formula() -> None:

@@ -25,7 +25,7 @@ def made(config: EnvConfig, *names: str, num_envs: int = 3) -> list[SchedulingVe
     return [SchedulingVectorEnv(name, config, num_envs, seed=5) for name in names]
 
 
-@pytest.mark.parametrize("config", [GUIDED, EnvConfig(finish_times=False), replace(GUIDED, types=4)])
+@pytest.mark.parametrize("config", [GUIDED, EnvConfig(finish_times=False), replace(GUIDED, types=4, plan=True)])
 def test_joined_environments_play_what_they_play_alone(config: EnvConfig) -> None:
     alone, inside = made(config, *NAMES), made(config, *NAMES)
     joined = JoinedVectorEnv(inside, config)

@@ -17,6 +17,7 @@ REWARDS = Registry(
     {
         "jct": "rl_sched.envs.rewards:jct",
         "lost": "rl_sched.envs.rewards:lost",
+        "planned": "rl_sched.envs.rewards:planned",
         "ppo-jobs": "rl_sched.envs.rewards:ppo_jobs",
         "ppo-jobs-shaped": "rl_sched.envs.rewards:ppo_jobs_shaped",
         "drl-het": "rl_sched.envs.rewards:drl_het",

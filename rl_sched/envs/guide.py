@@ -9,7 +9,7 @@ from rl_sched.envs import kernels
 from rl_sched.envs.window import Shown
 from rl_sched.errors import ConfigError
 from rl_sched.policies import POLICIES
-from rl_sched.policies.rule_kernels import Look
+from rl_sched.policies.look import Look
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.record import State
 

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_sched.envs.observation import enter_window, write_advice, write_globals, write_jobs, write_remaining
+from rl_sched.envs.observation import (
+    enter_window,
+    write_advice,
+    write_globals,
+    write_jobs,
+    write_plan,
+    write_remaining,
+)
 from rl_sched.envs.window import Shown, fill_look, follows, look_again, occupy, remove
-from rl_sched.policies.rule_kernels import Look, choose, play
+from rl_sched.policies.look import Look
+from rl_sched.policies.planning_kernels import plan_all, planned_loss
+from rl_sched.policies.rule_kernels import choose, play
 from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
 from rl_sched.sim.record import Views
@@ -25,6 +34,7 @@ STEP = np.dtype(
         ("job_seconds", "f8"),  # increase of the integral of jobs in the system
         ("cost_s", "f8"),  # the same discounted by elapsed time, where the environment discounts
         ("lost_s", "f8"),  # time that jobs waited, and what the started one takes longer than on its fastest type
+        ("planned_s", "f8"),  # increase of the time that the plan of the waiting jobs loses; 0 where none is made
         ("age_s2", "f8"),  # increase of the integral of the ages (time since submission) of the waiting jobs
         ("busy_gpu_s", "f8"),  # increase of the integral of busy GPUs
         ("done_work", "f8"),  # GPU-seconds (fastest type) of the jobs that finished
@@ -177,7 +187,7 @@ def advise_all(
         out_jobs: (N, W, Fj) as written by ``step_all``.
         out_guide: Output (N,) int64, the action.
         used, ...: The fields of a ``window.Shown``.
-        job, ...: The fields of a ``rule_kernels.Look``, scratch.
+        job, ...: The fields of a ``look.Look``, scratch.
     """
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
@@ -191,6 +201,41 @@ def advise_all(
         out_guide[e] = 1 + row * len(kinds) + kind if row >= 0 else 0
         if column >= 0:
             write_advice(out_jobs, e, h.window_len, len(kinds), column, row, kind)
+
+
+@kernel
+def plan_jobs(
+    head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
+    params, scale, column, fresh, steps, loss, out_jobs, start, kind,
+    used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
+    free,
+):  # fmt: skip
+    """Plans the jobs of the windows of the first N = len(out_jobs) records, right after ``step_all``.
+
+    Args:
+        params: Of ``planning_kernels.plan_all``.
+        column: First of the T columns of ``out_jobs`` that tell the plan; -1 = none do.
+        fresh: (N,) bool, as for ``step_all``.
+        steps: (N,) STEP; writes ``planned_s``.
+        loss: (N,) seconds that the plans of the last call lose; updated.
+        out_jobs: (N, W, Fj) as written by ``step_all``.
+        start, kind: (W,) scratch.
+        used, ...: The fields of a ``window.Shown``.
+        job, ...: The fields of a ``look.Look``, scratch.
+    """
+    s = Views(
+        head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
+    )
+    shown = Shown(used, rows, duration, ends, kinds)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
+    for e in range(len(out_jobs)):
+        fill_look(s, e, shown, look)
+        n = s.head[e].window_len
+        plan_all(look, n, params, start, kind)
+        before, loss[e] = loss[e], planned_loss(look, n, start, kind)
+        steps[e].planned_s = 0.0 if fresh[e] else loss[e] - before
+        if column >= 0:
+            write_plan(out_jobs, e, n, len(kinds), column, start, kind, scale)
 
 
 @kernel

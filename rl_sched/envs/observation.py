@@ -20,8 +20,8 @@ from rl_sched.sim.record import IDLE
 
 BOUND = 2.0
 NUM_STATIC = 3  # gang, work, priority come from the workload and are computed once
-#: Columns of a job; then per type ``JOB_PER_TYPE``; with finish times ``JOB_FINISH`` per type; with a guide's
-#: feature ``JOB_GUIDE`` per type.
+#: Columns of a job; then per type ``JOB_PER_TYPE``; with finish times ``JOB_FINISH``, with a plan ``JOB_PLAN``,
+#: with a guide's feature ``JOB_GUIDE`` per type.
 JOB_FEATURES = (
     "exists: 1",
     "gang: log(gang, or share of a GPU) / log(GPUs of the largest type)",
@@ -36,6 +36,7 @@ JOB_FINISH = (
     "planned finish f = that + run time: f / (f + scale); 1 = never",
     "best planned finish of all types over f; 0 = never",
 )
+JOB_PLAN = ("the plan starts this job on this type in t: scale / (t + scale); 1 = now, 0 = not on this type",)
 JOB_GUIDE = ("the guide starts this job on this type: 0 or 1",)
 NUM_PLAIN = len(JOB_FEATURES)
 #: Columns of a GPU; then a one-hot of its type.
@@ -86,9 +87,17 @@ def per_type_blocks(config: EnvConfig) -> tuple[Block, ...]:
     blocks = [Block(JOB_PER_TYPE, (BOUND,))]
     if config.finish_times:
         blocks.append(Block(JOB_FINISH, (1.0, 1.0, 0.0)))
+    if config.plan:
+        blocks.append(Block(JOB_PLAN, (0.0,)))
     if config.guide.policy is not None and config.guide.feature:
         blocks.append(Block(JOB_GUIDE, (0.0,)))
     return tuple(blocks)
+
+
+def first_column(config: EnvConfig, names: tuple[str, ...], num_types: int) -> int:
+    """Where in a job row the block with these names begins."""
+    blocks = [block.names for block in per_type_blocks(config)]
+    return NUM_PLAIN + num_types * sum(len(block) for block in blocks[: blocks.index(names)])
 
 
 def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig) -> ObsSpec:
@@ -251,6 +260,14 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, scale, previous)
             mask[e, 1 + i * num_types + t] = 0
     # Waiting is a choice wherever time may bring something; the last observation keeps one legal action.
     mask[e, 0] = can_wait(s, e) or not any_fits
+
+
+@helper
+def write_plan(jobs, e, n, num_types, column, start, kind, scale):
+    """Writes how soon each of the first ``n`` rows is planned to start, ``start`` (W,) s on type ``kind`` (W,)."""
+    for i in range(n):
+        for t in range(num_types):
+            jobs[e, i, column + t] = scale / (start[i] + scale) if t == kind[i] else 0.0
 
 
 @helper

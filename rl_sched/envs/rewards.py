@@ -46,6 +46,18 @@ def lost(steps: Steps) -> np.ndarray:
     return steps.step["lost_s"] / -(steps.num_jobs * steps.time_scale_s)
 
 
+def planned(steps: Steps) -> np.ndarray:
+    """``lost`` plus the change of a potential: minus the time that the waiting jobs would lose by the plan.
+
+    The plan is the one of ``env.plan``, without arrivals to come. Such a potential changes no policy's rank (Ng et al.,
+    1999). What it does: an action that the plan has not foreseen pays at once for all that it delays, and one that
+    follows the plan pays nothing; the rest is what arrivals cost. The sum over an episode is that of ``lost`` plus the
+    loss that is planned at its beginning.
+    """
+    lost_s = steps.step["lost_s"] + steps.step["planned_s"]
+    return lost_s / -(steps.num_jobs * steps.time_scale_s)
+
+
 def ppo_jobs(steps: Steps) -> np.ndarray:
     """The reward of the ppo-jobs benchmark, evaluated after the event.
 

@@ -15,11 +15,12 @@ from rl_sched.envs.bank import Bank
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
 from rl_sched.envs.observation import spec_of
+from rl_sched.envs.plan import Plan
 from rl_sched.envs.rewards import Steps
 from rl_sched.envs.spaces import Obs, columns_of, empty_observation, hide_globals, space_of
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
-from rl_sched.policies.rule_kernels import new_look
+from rl_sched.policies.look import new_look
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.scenarios.base import Scenario
 from rl_sched.sim.invariants import check
@@ -28,8 +29,8 @@ from rl_sched.sim.result import RunResult
 from rl_sched.sim.simulator import snapshot_of
 from rl_sched.sim.snapshot import Snapshot
 
-#: Rewards whose cost a guide's cost-to-go continues; they differ by a potential, so that the shaped reward is the same.
-SHAPED_REWARDS = ("jct", "lost")
+#: Rewards whose cost a guide's cost-to-go continues; they differ by potentials, so that the shaped reward is the same.
+SHAPED_REWARDS = ("jct", "lost", "planned")
 #: The reward that is discounted exactly within a step.
 DISCOUNTED_REWARD = "jct"
 
@@ -85,11 +86,12 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._shaped = self.guide.active and self.config.guide.potential and (learning if shaped is None else shaped)
         if self._shaped and reward not in SHAPED_REWARDS:
             raise ConfigError(
-                f"A guide's potential is its cost in job-seconds and shapes the rewards {' and '.join(SHAPED_REWARDS)} "
+                f"A guide's potential is its cost in job-seconds and shapes the rewards {', '.join(SHAPED_REWARDS)} "
                 f"only; the reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARDS[0]}."
             )
         cluster = self.scenario.cluster
         self.spec_obs = spec_of(cluster.num_pools, cluster.num_gpus, self.scenario.window, self.config)
+        self._plan = Plan(self.config, self.spec_obs, self.scenario.time_scale_s, num_envs, pays=reward == "planned")
         if self._shaped and self.config.discount_s is not None:
             raise ConfigError(
                 "A guide's potential is an undiscounted cost; with env.discount_s the reward is discounted. Set one of "
@@ -180,6 +182,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def _call(self, actions: np.ndarray, fresh: np.ndarray, done: np.ndarray) -> int:
         """One call of the kernel; writes ``done`` and returns how many episodes ended."""
         num_ended = kernels.step_all(*self._state.views, actions, fresh, done, *self._buffers)
+        self._plan.show(self._state, self._shown, self._look, fresh, self._step, self._obs["jobs"])
         if self.guide.active:
             self.guide.advise(self._state, self._shown, self._look, self._obs["jobs"], self._guide_actions)
         if not self._writes_lookahead:
@@ -329,7 +332,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         return [
             self._state.raw, *self._obs.values(), self._guide_actions, self._remaining, self._static, self._step,
             shown.used, shown.rows, shown.duration, shown.ends, self._episodes, self._cost_to_go, self._done,
-            self._episode_seed, self._episode_number, self._return,
+            self._plan.loss_s, self._episode_seed, self._episode_number, self._return,
         ]  # fmt: skip
 
     def get_state(self) -> dict[str, Any]:
@@ -393,6 +396,5 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
     def step(self, actions: Any) -> tuple[Obs, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One step of all environments; info: ``illegal`` and ``workload_seed``, (N,) each."""
         _, reward, _, was_reset = self.step_raw(np.asarray(actions))
-        step = self._step
-        info: dict[str, Any] = {"illegal": step["illegal"].copy(), "workload_seed": self._episode_seed.copy()}
-        return self._copy(), reward, step["terminated"].copy(), step["truncated"].copy(), info
+        info: dict[str, Any] = {"illegal": self._step["illegal"].copy(), "workload_seed": self._episode_seed.copy()}
+        return self._copy(), reward, self._step["terminated"].copy(), self._step["truncated"].copy(), info

@@ -35,7 +35,7 @@ class RulePlayer:
         from rl_sched.envs.vector import SchedulingVectorEnv  # gymnasium: only when something is played
 
         guide = GuideConfig(policy=policy, potential=False)
-        config = EnvConfig(lookahead="off", finish_times=False, guide=guide)
+        config = EnvConfig(lookahead="off", finish_times=False, plan=False, guide=guide)
         self._objective = scenario.objective
         self._env = SchedulingVectorEnv(scenario, config, len(seeds), seeds=seeds)
 

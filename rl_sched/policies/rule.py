@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from rl_sched.policies import rule_kernels
+from rl_sched.policies.look import Look, new_look, num_blocks
 from rl_sched.sim.record import State
 from rl_sched.sim.rules import Rules
 from rl_sched.sim.snapshot import Decision, Snapshot, Start, Wait
@@ -36,7 +37,7 @@ class KernelRule:
         for t in range(num_types):
             times = np.sort(snapshot.remaining_s[snapshot.gpu_type == t])
             free_at[t, : len(times)] = times
-        look = rule_kernels.Look(
+        look = Look(
             job=snapshot.job.copy(),
             gang=snapshot.num_gpus.copy(),
             submit=snapshot.submit_s.copy(),
@@ -46,7 +47,7 @@ class KernelRule:
             plan=free_at.copy(),
             done=np.zeros(n, np.bool_),
             bound=np.zeros(n),
-            block=np.zeros(rule_kernels.num_blocks(n)),
+            block=np.zeros(num_blocks(n)),
             free=snapshot.free_gpus.copy(),
         )
         row, gpu_type = rule_kernels.choose_once(
@@ -72,7 +73,7 @@ class KernelRule:
         rule_kernels.run(*state.views, first, last, self.code, self.params(), *self._new_look(state))
 
     @staticmethod
-    def _new_look(state: State) -> rule_kernels.Look:
+    def _new_look(state: State) -> Look:
         views = state.views
         rows = min(state.rules.window or views.jobs.shape[1], views.jobs.shape[1])
-        return rule_kernels.new_look(rows, views.types.shape[1], views.gpus.shape[1])
+        return new_look(rows, views.types.shape[1], views.gpus.shape[1])

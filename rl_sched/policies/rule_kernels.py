@@ -6,84 +6,19 @@ a rule's code; ``run`` plays one record to its end with one rule.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from rl_sched.policies.look import Look, fill_free_at
+from rl_sched.policies.planning_kernels import min_min
 from rl_sched.sim.jit import helper, kernel, routine
 from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather, log_is_full
-from rl_sched.sim.record import IDLE, Views
+from rl_sched.sim.record import Views
 from rl_sched.sim.watching import END
 
 RANDOM, BEST_FIT, INDEX, MIN_MIN, WFP3, UNICEP, CHEAPEST = range(7)
 
-#: Rows that a planning rule passes over at once.
-BLOCK = 64
-
 #: Stands for log2(1) = 0 in a divisor.
 LOG2_OF_ONE = 1e-15
-
-
-class Look(NamedTuple):
-    """Scratch arrays of one decision; W rows of the window of which ``n`` are used, T types, G GPUs."""
-
-    job: np.ndarray  # (W,) int64
-    gang: np.ndarray  # (W,) int64
-    submit: np.ndarray  # (W,) s
-    duration: np.ndarray  # (W, T) s
-    feasible: np.ndarray  # (W, T) bool
-    free_at: np.ndarray  # (T, G) s from now until 1, 2, ... GPUs of the type are free; inf beyond its size
-    plan: np.ndarray  # (T, G) copy of free_at that a planning rule changes
-    done: np.ndarray  # (W,) bool scratch
-    bound: np.ndarray  # (W,) scratch
-    block: np.ndarray  # (W / BLOCK,) scratch: least ``bound`` of BLOCK rows
-    free: np.ndarray  # (T,) int64 idle GPUs
-
-
-def num_blocks(rows: int) -> int:
-    """How many blocks hold ``rows`` rows."""
-    return -(-rows // BLOCK)
-
-
-def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
-    """Scratch for windows up to ``rows`` jobs."""
-    return Look(
-        job=np.zeros(rows, np.int64),
-        gang=np.zeros(rows, np.int64),
-        submit=np.zeros(rows),
-        duration=np.zeros((rows, num_types)),
-        feasible=np.zeros((rows, num_types), np.bool_),
-        free_at=np.full((num_types, num_gpus), np.inf),
-        plan=np.zeros((num_types, num_gpus)),
-        done=np.zeros(rows, np.bool_),
-        bound=np.zeros(rows),
-        block=np.zeros(num_blocks(rows)),
-        free=np.zeros(num_types, np.int64),
-    )
-
-
-@helper
-def fill_free_at(s, e, look):
-    """Writes sorted times from now until 1, 2, ... GPUs of each type are free; ``look.free`` is scratch.
-
-    Slots beyond the GPUs of a type are never written: they stay inf.
-    """
-    now = s.head[e].now
-    for t in range(s.types.shape[1]):
-        free = s.types[e, t].free
-        look.free[t] = free
-        for k in range(free):
-            look.free_at[t, k] = 0.0
-    for g in range(s.gpus.shape[1]):
-        r = s.gpus[e, g]
-        if r.job != IDLE:
-            left = max(r.end_s - now, 0.0)
-            k = look.free[r.type]
-            look.free[r.type] = k + 1
-            while k > 0 and look.free_at[r.type, k - 1] > left:
-                look.free_at[r.type, k] = look.free_at[r.type, k - 1]
-                k -= 1
-            look.free_at[r.type, k] = left
 
 
 @helper
@@ -220,95 +155,12 @@ def _cheapest(look, n, params):
     return row, best
 
 
-@helper
-def _planned(look, i, params):
-    """Where the job of row ``i`` is planned to finish first: (type, finish, start, bound), in s from now.
-
-    Finish counts waiting ``alpha`` times. ``bound`` is the least finish over the types: a type that is free now may be
-    preferred to it (``theta``), and reservations can only raise it, since they only delay slots of the plan.
-    """
-    alpha, theta = params[0], params[1]
-    gang = look.gang[i]
-    best, finish, begin = -1, np.inf, 0.0
-    now_type, now_s = -1, np.inf
-    for t in range(look.duration.shape[1]):
-        if look.duration[i, t] == np.inf:
-            continue
-        at = look.plan[t, gang - 1]
-        if look.feasible[i, t] and look.free[t] < gang:
-            at = 0.0  # there is room on a shared GPU
-        if at == 0.0 and not look.feasible[i, t]:
-            # Enough GPUs are idle but not where the placement rule needs them: wait for a next one.
-            k = gang - 1
-            while k < look.plan.shape[1] - 1 and look.plan[t, k] == 0.0:
-                k += 1
-            at = look.plan[t, k]
-            if at == 0.0:
-                continue  # all are about to be free (one event per decision), or the gang never fits here
-        if at == 0.0 and look.duration[i, t] < now_s:
-            now_type, now_s = t, look.duration[i, t]
-        if alpha * at + look.duration[i, t] < finish:
-            best, finish, begin = t, alpha * at + look.duration[i, t], at
-    bound = finish
-    if best >= 0 and begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
-        best, finish, begin = now_type, now_s, 0.0
-    return best, finish, begin, bound
-
-
-@routine
-def _min_min(look, n, params):
-    depth, power = params[2], params[3]
-    for t in range(look.duration.shape[1]):
-        for k in range(look.plan.shape[1]):
-            look.plan[t, k] = look.free_at[t, k]
-    for i in range(n):
-        look.bound[i] = -np.inf
-    blocks = (n + BLOCK - 1) // BLOCK
-    for b in range(blocks):
-        look.block[b] = -np.inf
-    reserved = 0
-    while True:
-        row, kind, least, planned_start = -1, -1, np.inf, 0.0
-        for b in range(blocks):
-            if look.block[b] >= least:  # also where all have reserved or can never start: inf
-                continue
-            low = np.inf
-            for i in range(b * BLOCK, min((b + 1) * BLOCK, n)):
-                if look.bound[i] < least:
-                    best, finish, begin, bound = _planned(look, i, params)
-                    weight = look.gang[i] ** power if power != 0.0 else 1.0
-                    look.bound[i] = bound * weight
-                    # At full depth a job that would wait may neither start nor reserve: it changes nothing.
-                    if best >= 0 and finish * weight < least and (begin == 0.0 or reserved < depth):
-                        row, kind, least, planned_start = i, best, finish * weight, begin
-                low = min(low, look.bound[i])
-            look.block[b] = low
-        if row < 0:
-            return -1, -1
-        if planned_start == 0.0:
-            return row, kind
-        look.bound[row] = np.inf
-        reserved += 1
-        _reserve(look.plan, kind, look.gang[row], planned_start + look.duration[row, kind])
-
-
-@helper
-def _reserve(plan, t, gang, until):
-    """The ``gang`` earliest slots of type ``t`` become free at ``until``; slots stay sorted."""
-    k = gang
-    while k < plan.shape[1] and plan[t, k] < until:
-        plan[t, k - gang] = plan[t, k]
-        k += 1
-    for i in range(k - gang, k):
-        plan[t, i] = until
-
-
 @routine
 def choose(code, params, look, n, now, decision, may_wait):
     """One decision of the rule ``code``."""
     row, kind = -1, -1
     if code == MIN_MIN:
-        row, kind = _min_min(look, n, params)
+        row, kind = min_min(look, n, params)
     elif code == INDEX:
         row, kind = _index(look, n, now, params)
     elif code == BEST_FIT:
