@@ -106,7 +106,7 @@ def test_an_interrupted_run_names_the_command_that_continues_it(
 
 
 def test_tune_rule_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = replace(SCENARIOS.create("default"), missing="The log is not here.", seeds=SeedRanges(*[range(0)] * 3))
+    world = replace(SCENARIOS.create("default"), missing="The log is not here.", splits=SeedRanges(*[range(0)] * 3))
     monkeypatch.setattr(SCENARIOS, "create", lambda name: world)
     with pytest.raises(ConfigError, match="The log is not here."):
         tune_verb.main(["--policy", "min_min"])

@@ -37,7 +37,7 @@ class Plan:
     def show(
         self, state: State, shown: Shown, look: Look, fresh: np.ndarray, step: np.ndarray, jobs: np.ndarray
     ) -> None:
-        """Writes its columns of ``jobs`` (N, W, Fj) and ``planned_s`` of ``step`` (N,); ``fresh`` (N,) as in ``kernels``."""
+        """Writes its columns of ``jobs`` (N, W, Fj) and ``planned_s`` of ``step``; ``fresh`` as for the kernel."""
         if self._active:
             kernels.plan_jobs(
                 *state.views, self._params, self._scale_s, self._column, fresh, step, self.loss_s, jobs,

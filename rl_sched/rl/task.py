@@ -77,11 +77,16 @@ def scenarios_of(experiment: ExperimentConfig) -> list[Scenario]:
     return SCENARIOS.parts(experiment.scenario)
 
 
-def paid(env: EnvConfig, scenario: Scenario) -> EnvConfig:
+#: Training reward -> the same objective for learners that bootstrap from one value: what an action costs shows at once.
+PAID_AT_ONCE = {"lost": "planned"}
+
+
+def paid(experiment: ExperimentConfig, scenario: Scenario) -> EnvConfig:
     """The settings of training on a scenario: paid as the experiment says, else by the scenario's training reward."""
+    env, reward = experiment.env, scenario.training_reward
     if env.reward is not None or env.discount_s is not None:
         return env
-    return replace(env, reward=scenario.training_reward)
+    return replace(env, reward=reward if experiment.algo == "ppo" else PAID_AT_ONCE.get(reward, reward))
 
 
 def judged(env: EnvConfig) -> EnvConfig:
@@ -117,8 +122,8 @@ class ScenarioEnvs:
         parts = scenarios_of(self.experiment)
         most = [None if split == "train" else len(part.seeds.of(split)) for part in parts]
         counts = shares(num_envs, most) if len(parts) > 1 else [num_envs]
+        shown = [paid(self.experiment, part) if split == "train" else judged(config) for part in parts]
         made = [
-            SchedulingVectorEnv(part, paid(config, part) if split == "train" else judged(config), n, seed, split)
-            for part, n in zip(parts, counts, strict=True)
+            SchedulingVectorEnv(part, env, n, seed, split) for part, env, n in zip(parts, shown, counts, strict=True)
         ]
         return made[0] if len(made) == 1 and config.types is None else JoinedVectorEnv(made, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -48,7 +49,7 @@ class Scenario:
         rules: The rules; ``rules.window`` is the window W of learned policies.
         num_jobs: Jobs of every workload.
         make: ``seed -> Workload``, deterministic.
-        seeds: The disjoint seed ranges.
+        splits: The disjoint seed ranges, or what finds them out: the first time that ``seeds`` is asked for.
         time_scale_s: A typical duration; times are shown to learners relative to it.
         lookahead_s: The remaining time at which the lookahead saturates.
         reward: The reward that belongs to the scenario's objective.
@@ -63,7 +64,7 @@ class Scenario:
     rules: Rules
     num_jobs: int
     make: Callable[[int], Workload]
-    seeds: SeedRanges
+    splits: SeedRanges | Callable[[], SeedRanges]
     time_scale_s: float
     lookahead_s: float
     reward: str = "jct"
@@ -71,6 +72,11 @@ class Scenario:
     maximize: bool = False
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     missing: str | None = None
+
+    @functools.cached_property
+    def seeds(self) -> SeedRanges:
+        """The disjoint seed ranges; those of a log's slices are known once it has been read."""
+        return self.splits if isinstance(self.splits, SeedRanges) else self.splits()
 
     def rule(self, name: str) -> tuple[str, Mapping[str, float]]:
         """A rule's registered name and its parameters; ``NAME_tuned`` is rule NAME fitted to this scenario.

@@ -17,7 +17,7 @@ def default() -> Scenario:
         rules=Rules(window=50),
         num_jobs=trace.num_jobs,
         make=trace.load,
-        seeds=DEFAULT_SEEDS,
+        splits=DEFAULT_SEEDS,
         time_scale_s=50.0,
         lookahead_s=400.0,
         # python -m rl_sched.tune_rule --policy min_min --candidates 150 --episodes 400

@@ -25,7 +25,7 @@ def drl_het() -> Scenario:
         rules=Rules(window=16),
         num_jobs=trace.num_jobs,
         make=trace.load,
-        seeds=DEFAULT_SEEDS,
+        splits=DEFAULT_SEEDS,
         time_scale_s=3_000.0,
         lookahead_s=15_000.0,
         reward="drl-het",

@@ -30,7 +30,7 @@ def heavy_tail() -> Scenario:
         rules=Rules(window=50),
         num_jobs=trace.num_jobs,
         make=trace.load,
-        seeds=DEFAULT_SEEDS,
+        splits=DEFAULT_SEEDS,
         time_scale_s=30.0,
         lookahead_s=300.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario heavy-tail --candidates 150

@@ -28,7 +28,7 @@ def poisson() -> Scenario:
         rules=Rules(window=50),
         num_jobs=trace.num_jobs,
         make=trace.load,
-        seeds=DEFAULT_SEEDS,
+        splits=DEFAULT_SEEDS,
         time_scale_s=50.0,
         lookahead_s=400.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario poisson --candidates 150

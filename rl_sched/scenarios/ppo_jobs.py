@@ -17,7 +17,7 @@ def ppo_jobs() -> Scenario:
         rules=Rules(window=50, dispatch="one_start_per_event", tie_order="heapq", horizon_factor=1.3, max_steps=2000),
         num_jobs=400,
         make=trace.load,
-        seeds=SeedRanges(
+        splits=SeedRanges(
             train=range(1_000_001, 1_012_001), val=range(2_000_001, 2_000_061), report=range(12_000_001, 12_000_061)
         ),
         time_scale_s=500.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -50,29 +51,29 @@ def sliced(
     Args:
         name: Of the scenario.
         cluster: The hardware.
-        periods: Reads the log; called only where nothing is missing.
+        periods: Reads the log; called when the first seed or workload is asked for.
         missing: None, or why the log cannot be read here.
         num_jobs: Jobs of a slice.
         load: Every slice's arrival times are scaled to this offered load, each job counted on its fastest type.
         window, time_scale_s, lookahead_s, tuned: See ``Scenario``.
     """
-    seeds, make = (_NO_SEEDS, _nothing) if missing else _cut(periods(), cluster, num_jobs, load)
+
+    @functools.cache
+    def cut() -> tuple[SeedRanges, Callable[[int], Workload]]:
+        return _cut(periods(), cluster, num_jobs, load)
+
     return Scenario(
         name=name,
         cluster=cluster,
         rules=Rules(window=window),
         num_jobs=num_jobs,
-        make=make,
-        seeds=seeds,
+        make=lambda seed: cut()[1](seed),
+        splits=_NO_SEEDS if missing else lambda: cut()[0],
         time_scale_s=time_scale_s,
         lookahead_s=lookahead_s,
         tuned=tuned,
         missing=missing,
     )
-
-
-def _nothing(seed: int) -> Workload:
-    raise ValueError(f"There is no workload {seed}: the log is missing.")  # Scenario.workload asks before
 
 
 def _cut(
