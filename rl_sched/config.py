@@ -157,7 +157,7 @@ class DQNConfig:
 
     lr: float = 1e-3
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
-    gamma: float = 0.99  #: with rewards paid at once (``lost``) it only calms; with raw costs a policy waits for ever
+    gamma: float = 0.3  #: for the reward ``planned``, which shows at once; with raw costs a policy waits for ever
     double: bool = True  #: the network chooses the next action, the target network values it
     dueling: bool = True  #: value plus advantages, else the advantages alone are the values
     epsilon: float = 0.3  #: share of random actions at the start
@@ -179,7 +179,7 @@ class SACConfig:
     lr: float = 1e-3  #: of policy and values
     lr_final: float = 0.05  #: fraction of ``lr`` at the last step
     alpha_lr: float = 3e-2  #: of the logarithm of the temperature
-    gamma: float = 0.99  #: with rewards paid at once (``lost``) it only calms; with raw costs a policy waits for ever
+    gamma: float = 0.3  #: for the reward ``planned``, which shows at once; with raw costs a policy waits for ever
     alpha: float = 0.05  #: temperature at the start
     entropy_frac: float = 0.5  #: entropy aimed at, as a fraction of what the valid actions of a state allow ...
     entropy_frac_final: float = 0.2  #: ... and at the last step
