@@ -14,7 +14,7 @@ from rl_sched.envs.vector import SchedulingVectorEnv
 from rl_sched.errors import ConfigError
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.runner import CURRICULUM_STEPS
-from rl_sched.rl.task import Task, shares
+from rl_sched.rl.task import Task, paid, shares
 from rl_sched.scenarios import SCENARIOS
 
 GUIDED = EnvConfig(guide=GuideConfig(policy="min_min", potential=False))
@@ -162,3 +162,12 @@ def test_mixtures() -> None:
             Task.of(replace(experiment, scenario=wrong))
     with pytest.raises(ConfigError, match="num_envs must be at least 2"):
         Task.of(replace(experiment, train=TrainConfig(num_envs=1)))
+
+
+def test_what_pays_depends_on_the_learner() -> None:
+    default, published = SCENARIOS.create("default"), SCENARIOS.create("ppo-jobs")
+    by_algo = {algo: ExperimentConfig(algo=algo) for algo in ("ppo", "dqn", "sac")}
+    assert [paid(e, default).reward for e in by_algo.values()] == ["lost", "planned", "planned"]
+    assert {paid(e, published).reward for e in by_algo.values()} == {"ppo-jobs-shaped"}
+    told = ExperimentConfig(algo="dqn", env=EnvConfig(reward="jct"))
+    assert paid(told, default) == told.env
