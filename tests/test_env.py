@@ -189,7 +189,7 @@ def test_the_guide_is_the_rule() -> None:
 
 
 def test_a_potential_needs_the_reward_that_it_continues() -> None:
-    with pytest.raises(ConfigError, match="shapes the rewards jct and lost"):
+    with pytest.raises(ConfigError, match="shapes the rewards jct, lost, planned only; the reward is 'ppo-jobs'"):
         SchedulingVectorEnv("ppo-jobs", EnvConfig(reward="ppo-jobs", guide=GUIDE))
     SchedulingVectorEnv("ppo-jobs", EnvConfig(reward="ppo-jobs", guide=GuideConfig(policy="min_min", potential=False)))
 
