@@ -50,7 +50,7 @@ def _check(config: object, **ranges: str) -> None:
 class GuideConfig:
     """A registered rule that guides the learned policy; each part has a switch of its own."""
 
-    policy: str | None = None  #: a kernel rule: min_min, or fitted to the scenario: min_min_tuned; None = no guide
+    policy: str | None = None  #: a compiled rule: local_search, or fitted: local_search_tuned; None = no guide
     params: dict[str, Any] = field(default_factory=dict)  #: parameters of the rule, over those
     feature: bool = True  #: the rule's action is marked in the rows of the jobs
     prior: float = 3.0  #: added to the logit of the rule's action; 0 = nothing

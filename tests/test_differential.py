@@ -18,7 +18,7 @@ from rl_sched.sim.rules import Rules
 from rl_sched.sim.simulator import Policy, simulate
 from rl_sched.workload import Workload
 from tests.reference import model
-from tests.reference.rules import RULES, min_min
+from tests.reference.rules import RULES, local_search, min_min
 
 TYPE_NAMES = ("a100", "v100", "k80")
 # Powers of two: durations stay exact in binary, so equal times are common and really equal.
@@ -132,7 +132,7 @@ def test_rules_agree(name: str, dispatch: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("name", ["fifo_backfill", "sjf", "min_min"])
+@pytest.mark.parametrize("name", ["fifo_backfill", "sjf", "min_min", "local_search"])
 def test_rules_agree_on_uneven_times(name: str) -> None:
     @settings(max_examples=EXAMPLES)
     @given(worlds(exact=False))
@@ -153,6 +153,22 @@ def test_rules_agree_on_uneven_times(name: str) -> None:
 def test_min_min_agrees_for_any_parameters(world: World, alpha: float, theta: float, depth: int, b: float) -> None:
     policy = POLICIES.create("min_min", alpha=alpha, theta=theta, depth=depth, power=b)
     assert_agreement(world, policy, min_min(alpha, theta, depth, b))
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    world=worlds(),
+    alpha=st.sampled_from([0.5, 1.0, 1.25]),
+    theta=st.sampled_from([0.75, 1.0, 1.25]),
+    moves=st.integers(0, 12),
+    depth=st.integers(1, 5),
+    seed=st.integers(0, 3),
+)
+def test_local_search_agrees_for_any_parameters(
+    world: World, alpha: float, theta: float, moves: int, depth: int, seed: int
+) -> None:
+    policy = POLICIES.create("local_search", alpha=alpha, theta=theta, moves=moves, depth=depth, seed=seed)
+    assert_agreement(world, policy, local_search(alpha, theta, moves, depth, seed))
 
 
 @settings(max_examples=EXAMPLES)

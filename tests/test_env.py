@@ -181,7 +181,7 @@ def test_the_potential_shapes_training_alone() -> None:
 def test_the_guide_is_the_rule() -> None:
     world = SCENARIOS.create("default")
     seeds = list(world.seeds.val[:3])
-    for name in ("min_min", "index"):
+    for name in ("min_min", "index", "local_search"):
         rule = POLICIES.create(name)
         scores = RulePlayer(world, name, seeds).scores(rule)
         direct = [simulate(rule, world.workload(s), world.cluster, world.rules).jct_s.mean() for s in seeds]

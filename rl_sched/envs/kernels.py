@@ -17,7 +17,7 @@ from rl_sched.envs.observation import (
 )
 from rl_sched.envs.window import Shown, fill_look, follows, look_again, occupy, remove
 from rl_sched.policies.look import Look
-from rl_sched.policies.planning_kernels import plan_all, planned_loss
+from rl_sched.policies.planning_kernels import plan_first, planned_loss
 from rl_sched.policies.rule_kernels import choose, play
 from rl_sched.sim.jit import helper, kernel
 from rl_sched.sim.kernels import anything_fits, can_start, can_wait, complete, cut, decide, mark_fits
@@ -177,7 +177,7 @@ def advise_all(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
     code, params, column, out_jobs, out_guide,
     used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
-    free,
+    free, when, turn,
 ):  # fmt: skip
     """Asks a rule in the first N = len(out_guide) records, right after ``step_all``.
 
@@ -193,7 +193,7 @@ def advise_all(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
     shown = Shown(used, rows, duration, ends, kinds)
-    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     for e in range(len(out_guide)):
         fill_look(s, e, shown, look)
         h = s.head[e]
@@ -206,20 +206,19 @@ def advise_all(
 @kernel
 def plan_jobs(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    params, scale, column, fresh, steps, loss, out_jobs, start, kind,
+    params, scale, column, fresh, steps, loss, out_jobs,
     used, rows, duration, ends, kinds, job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block,
-    free,
+    free, when, turn,
 ):  # fmt: skip
     """Plans the jobs of the windows of the first N = len(out_jobs) records, right after ``step_all``.
 
     Args:
-        params: Of ``planning_kernels.plan_all``.
+        params: Of ``planning_kernels.plan_first``.
         column: First of the T columns of ``out_jobs`` that tell the plan; -1 = none do.
         fresh: (N,) bool, as for ``step_all``.
         steps: (N,) STEP; writes ``planned_s``.
         loss: (N,) seconds that the plans of the last call lose; updated.
         out_jobs: (N, W, Fj) as written by ``step_all``.
-        start, kind: (W,) scratch.
         used, ...: The fields of a ``window.Shown``.
         job, ...: The fields of a ``look.Look``, scratch.
     """
@@ -227,21 +226,22 @@ def plan_jobs(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
     shown = Shown(used, rows, duration, ends, kinds)
-    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, job_duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     for e in range(len(out_jobs)):
         fill_look(s, e, shown, look)
         n = s.head[e].window_len
-        plan_all(look, n, params, start, kind)
-        before, loss[e] = loss[e], planned_loss(look, n, start, kind)
+        plan_first(look, n, params, n)
+        before, loss[e] = loss[e], planned_loss(look, n)
         steps[e].planned_s = 0.0 if fresh[e] else loss[e] - before
         if column >= 0:
-            write_plan(out_jobs, e, n, len(kinds), column, start, kind, scale)
+            write_plan(out_jobs, e, n, len(kinds), column, look.when, look.turn, scale)
 
 
 @kernel
 def costs_to_go(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
     raw, wanted, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free,
+    when, turn,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
 
@@ -254,7 +254,7 @@ def costs_to_go(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
     scratch = raw.shape[0] - 1
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     for e in range(len(wanted)):
         if wanted[e]:
             for k in range(raw.shape[1]):

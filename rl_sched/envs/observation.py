@@ -264,10 +264,10 @@ def write_jobs(s, e, jobs, mask, shown, any_fits, finish_times, scale, previous)
 
 @helper
 def write_plan(jobs, e, n, num_types, column, start, kind, scale):
-    """Writes how soon each of the first ``n`` rows is planned to start, ``start`` (W,) s on type ``kind`` (W,)."""
+    """Writes how soon each of the first ``n`` rows is planned to start, ``start[0]`` s on type ``kind[0]``."""
     for i in range(n):
         for t in range(num_types):
-            jobs[e, i, column + t] = scale / (start[i] + scale) if t == kind[i] else 0.0
+            jobs[e, i, column + t] = scale / (start[0, i] + scale) if t == kind[0, i] else 0.0
 
 
 @helper

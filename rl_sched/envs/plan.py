@@ -32,7 +32,6 @@ class Plan:
         self._active = config.plan or pays
         self._column = first_column(config, JOB_PLAN, spec.num_types) if config.plan else -1
         self._params, self._scale_s = MinMin().params(), scale_s
-        self._scratch = np.zeros(spec.window), np.zeros(spec.window, np.int64)
 
     def show(
         self, state: State, shown: Shown, look: Look, fresh: np.ndarray, step: np.ndarray, jobs: np.ndarray
@@ -41,5 +40,5 @@ class Plan:
         if self._active:
             kernels.plan_jobs(
                 *state.views, self._params, self._scale_s, self._column, fresh, step, self.loss_s, jobs,
-                *self._scratch, *shown, *look,
+                *shown, *look,
             )  # fmt: skip

@@ -40,6 +40,7 @@ BASELINES = (
     "most_gpus",
     "best_fit",
     "min_min",
+    "local_search",
     "index",
     "jps",
 )

@@ -44,6 +44,7 @@ LONG: Dashes = (0, (10.0, 2.5))
 #: Rules: greys and earth tones, so that learned policies stand out; relatives share a hue and differ in dashes.
 RULES: dict[str, tuple[str, Dashes]] = {
     "min_min": ("#000000", SOLID),
+    "local_search": ("#000000", DASHED),
     "sjf_backfill": ("#666666", DASHED),
     "sjf": ("#666666", DOTTED),
     "index": ("#8C564B", DASH_DOT),

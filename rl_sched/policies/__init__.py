@@ -35,6 +35,7 @@ POLICIES = Registry(
         "fewest_gpus": "rl_sched.policies.gangs:FewestGpus",
         "priority": "rl_sched.policies.priority:Priority",
         "best_fit": "rl_sched.policies.best_fit:BestFit",
+        "local_search": "rl_sched.policies.local_search:LocalSearch",
         "min_min": "rl_sched.policies.min_min:MinMin",
         "index": "rl_sched.policies.index:Index",
         "max_min_fairness": "rl_sched.policies.gavel.policies:MaxMinFairness",

@@ -27,6 +27,8 @@ class Look(NamedTuple):
     bound: np.ndarray  # (W,) scratch
     block: np.ndarray  # (W / BLOCK,) scratch: least ``bound`` of BLOCK rows
     free: np.ndarray  # (T,) int64 idle GPUs
+    when: np.ndarray  # (3, W) s scratch: starts of the jobs in a plan and in a trial of it, and their least run times
+    turn: np.ndarray  # (4, W) int64 scratch: types of the jobs in a plan and in a trial of it, and the orders of both
 
 
 def num_blocks(rows: int) -> int:
@@ -48,6 +50,8 @@ def new_look(rows: int, num_types: int, num_gpus: int) -> Look:
         bound=np.zeros(rows),
         block=np.zeros(num_blocks(rows)),
         free=np.zeros(num_types, np.int64),
+        when=np.zeros((3, rows)),
+        turn=np.zeros((4, rows), np.int64),
     )
 
 

@@ -49,6 +49,8 @@ class KernelRule:
             bound=np.zeros(n),
             block=np.zeros(num_blocks(n)),
             free=snapshot.free_gpus.copy(),
+            when=np.zeros((3, n)),
+            turn=np.zeros((4, n), np.int64),
         )
         row, gpu_type = rule_kernels.choose_once(
             self.code, self.params(), n, snapshot.now_s, snapshot.decision, snapshot.can_wait, *look

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from rl_sched.policies.look import Look, fill_free_at
-from rl_sched.policies.planning_kernels import min_min
+from rl_sched.policies.planning_kernels import local_search, min_min, mix
 from rl_sched.sim.jit import helper, kernel, routine
 from rl_sched.sim.kernels import can_wait, complete, cut, decide, gather, log_is_full
 from rl_sched.sim.record import Views
 from rl_sched.sim.watching import END
 
-RANDOM, BEST_FIT, INDEX, MIN_MIN, WFP3, UNICEP, CHEAPEST = range(7)
+RANDOM, BEST_FIT, INDEX, MIN_MIN, WFP3, UNICEP, CHEAPEST, LOCAL_SEARCH = range(8)
 
 #: Stands for log2(1) = 0 in a divisor.
 LOG2_OF_ONE = 1e-15
@@ -41,15 +41,6 @@ def _first_feasible(look, n):
 
 
 @routine
-def _mix(x):
-    """One step of splitmix64 (Steele, Lea, Flood, 2014): a well mixed 64-bit hash of a counter."""
-    x += np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@routine
 def _random(look, n, now, decision, params):
     jobs = 0
     for i in range(n):
@@ -59,7 +50,7 @@ def _random(look, n, now, decision, params):
         jobs += look.done[i]
     if jobs == 0:
         return -1, -1
-    draw = _mix(_mix(np.uint64(np.int64(params[0]))) ^ _mix(np.uint64(decision)) ^ np.uint64(np.int64(now * 1e3)))
+    draw = mix(mix(np.uint64(np.int64(params[0]))) ^ mix(np.uint64(decision)) ^ np.uint64(np.int64(now * 1e3)))
     k = np.int64(draw % np.uint64(jobs))
     row = 0
     while True:
@@ -161,6 +152,8 @@ def choose(code, params, look, n, now, decision, may_wait):
     row, kind = -1, -1
     if code == MIN_MIN:
         row, kind = min_min(look, n, params)
+    elif code == LOCAL_SEARCH:
+        row, kind = local_search(look, n, decision, params)
     elif code == INDEX:
         row, kind = _index(look, n, now, params)
     elif code == BEST_FIT:
@@ -180,7 +173,7 @@ def choose(code, params, look, n, now, decision, may_wait):
 def choose_in_record(s, e, code, params, look):
     """The rule's decision in record ``e``: (row of the window, type); ``look`` is filled on the way."""
     n = gather(s, e, look.job, look.gang, look.submit, look.duration, look.feasible)
-    if code == MIN_MIN:
+    if code == MIN_MIN or code == LOCAL_SEARCH:
         fill_free_at(s, e, look)
     for t in range(s.types.shape[1]):
         look.free[t] = s.types[e, t].free
@@ -199,12 +192,13 @@ def play(s, e, code, params, look):
 def run(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
     first, last, code, params, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free,
+    when, turn,
 ):  # fmt: skip
     """Plays the records ``first <= e < last`` with one rule; from ``job`` on, the fields of a ``Look``."""
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     for e in range(first, last):
         play(s, e, code, params, look)
 
@@ -212,13 +206,13 @@ def run(
 @kernel
 def run_slice(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus, e,
-    code, params, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, budget,
+    code, params, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, when, turn, budget,
 ):  # fmt: skip
     """Plays up to ``budget`` decisions of record ``e``; returns END at its end, else 0."""
     s = Views(
         head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus
     )
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     for _ in range(budget):
         if complete(s, e) or cut(s, e):
             return END
@@ -232,8 +226,8 @@ def run_slice(
 @kernel
 def choose_once(
     code, params, n, now, decision, may_wait, job, gang, submit, duration, feasible, free_at, plan, done, bound, block,
-    free,
+    free, when, turn,
 ):  # fmt: skip
     """``choose`` for Python callers; from ``job`` on, the fields of a ``Look``."""
-    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free)
+    look = Look(job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free, when, turn)
     return choose(code, params, look, n, now, decision, may_wait)

@@ -113,6 +113,7 @@ class View:
     window: list[int]  # rows of the oldest waiting jobs, in the order of arrival
     cluster: Cluster
     can_wait: bool  # something runs or will arrive
+    decision: int  # how many decisions came before
 
     def fits(self, row: int) -> list[int]:
         """Types on which the job could start now."""
@@ -155,7 +156,7 @@ class _Episode:
 
     def view(self, can_wait: bool) -> View:
         rows = self.waiting if self.window is None else self.waiting[: self.window]
-        return View(self.now_s, self.jobs, list(rows), self.cluster, can_wait)
+        return View(self.now_s, self.jobs, list(rows), self.cluster, can_wait, self.out.decisions)
 
     def start(self, row: int, gpu_type: int) -> float:
         gpus = self.cluster.place(self.jobs[row].gang, gpu_type)

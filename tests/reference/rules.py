@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tests.reference.model import INF, Job, Policy, View
 
@@ -44,12 +44,7 @@ def min_min(alpha: float = 1.0, theta: float = 1.0, depth: int | None = None, b:
     """
 
     def decide(view: View) -> tuple[int, int] | None:
-        cluster = view.cluster
-        # avail[t][k - 1]: time from now until k GPUs of type t are free.
-        avail = []
-        for t in range(cluster.num_types):
-            until = [cluster.busy_until[g] for node in cluster.nodes_of(t) for g in cluster.node_gpus[node]]
-            avail.append(sorted(0.0 if end is None else end - view.now_s for end in until))
+        avail = _free_after(view)
         unplanned = list(view.window)
         reserved = 0
         while unplanned:
@@ -72,14 +67,102 @@ def min_min(alpha: float = 1.0, theta: float = 1.0, depth: int | None = None, b:
                 avail[t] = sorted(avail[t][gang:] + [start + view.jobs[row].durations[t]] * gang)
                 reserved += 1
             unplanned.remove(row)
-        if not view.can_wait:
-            for row in view.window:
-                choice = _on_fastest_fitting_type(view, row)
-                if choice is not None:
-                    return choice
-        return None
+        return _forced(view)
 
     return decide
+
+
+def local_search(alpha: float = 1.0, theta: float = 1.0, moves: int = 100, depth: int = 16, seed: int = 0) -> Policy:
+    """Min-min's plan, its order improved by moves of single jobs; parameters as for the rule."""
+
+    def reserve(view: View, avail: list[list[float]], row: int, t: int, start: float) -> None:
+        job = view.jobs[row]
+        avail[t] = sorted(avail[t][job.gang :] + [start + job.durations[t]] * job.gang)
+
+    def earliest_first(view: View, avail: list[list[float]], rows: list[int]) -> Iterator[tuple[int, int, float]]:
+        """Row, type and start of the jobs as min-min plans them, every one reserving."""
+        unplanned = list(rows)
+        while unplanned:
+            plans = {row: _plan(view.jobs[row], view.fits(row), avail, alpha, theta) for row in unplanned}
+            able = {row: plan for row, plan in plans.items() if plan is not None}
+            if not able:
+                return
+            row = min(able, key=lambda row: able[row][0])
+            _, t, start = able[row]
+            yield row, t, start
+            reserve(view, avail, row, t, start)
+            unplanned.remove(row)
+
+    def cost_of(view: View, order: list[int]) -> tuple[float, dict[int, tuple[int, float]]]:
+        avail, total, plan = _free_after(view), 0.0, {}
+        for row in order:
+            job = view.jobs[row]
+            found = _plan(job, view.fits(row), avail, alpha, theta)
+            if found is None:  # first in this order, it has no place yet
+                return INF, {}
+            score, t, start = found
+            total += score
+            plan[row] = t, start
+            reserve(view, avail, row, t, start)
+        return total, plan
+
+    def area(view: View, row: int) -> float:
+        return _fastest(view.jobs[row]) * view.jobs[row].gang
+
+    def decide(view: View) -> tuple[int, int] | None:
+        order = [row for row, _, _ in earliest_first(view, _free_after(view), view.window)][:depth]
+        least, plan = cost_of(view, order)
+        if len(order) > 1 and moves > 0:
+            draw = view.decision ^ _splitmix(seed)
+            for move in range(moves + 1):
+                trial = sorted(order, key=lambda row: area(view, row))
+                if move > 0:
+                    draw = _splitmix(draw)
+                    source, target = (draw & 0xFFFFFFFF) % len(order), (draw >> 32) % (len(order) - 1)
+                    target += target >= source
+                    trial = list(order)
+                    trial.insert(target, trial.pop(source))
+                total, other = cost_of(view, trial)
+                if total < least:
+                    least, plan, order = total, other, trial
+        avail = _free_after(view)
+        for row in order:
+            t, start = plan[row]
+            if start == 0:
+                return row, t
+            reserve(view, avail, row, t, start)
+        for row, t, start in earliest_first(view, avail, [row for row in view.window if row not in order]):
+            if start == 0:
+                return row, t
+        return _forced(view)
+
+    return decide
+
+
+def _splitmix(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) % 2**64
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
+def _free_after(view: View) -> list[list[float]]:
+    """[t][k - 1]: time from now until k GPUs of type t are free."""
+    cluster, avail = view.cluster, []
+    for t in range(cluster.num_types):
+        until = [cluster.busy_until[g] for node in cluster.nodes_of(t) for g in cluster.node_gpus[node]]
+        avail.append(sorted(0.0 if end is None else end - view.now_s for end in until))
+    return avail
+
+
+def _forced(view: View) -> tuple[int, int] | None:
+    """What starts where the rule would wait: None if it may, else the first job that fits."""
+    if not view.can_wait:
+        for row in view.window:
+            choice = _on_fastest_fitting_type(view, row)
+            if choice is not None:
+                return choice
+    return None
 
 
 def _plan(
@@ -118,4 +201,5 @@ RULES: dict[str, Policy] = {
     "fewest_gpus": ranked(lambda job: (job.gang, _fastest(job)), strict=False),
     "priority": ranked(lambda job: (-job.priority,), strict=False),
     "min_min": min_min(),
+    "local_search": local_search(),
 }
