@@ -167,6 +167,33 @@ def test_shaped_rewards_sum_to_the_gain_over_the_guide() -> None:
         assert total == pytest.approx(gain, abs=1e-3)
 
 
+@pytest.mark.parametrize("guide", [GuideConfig(), GUIDE])
+def test_rewards_in_units_of_the_workload(guide: GuideConfig) -> None:
+    """The same episodes, each paid relative to the mean run time of its own jobs, also after a reset and a restore."""
+    world = SCENARIOS.create("default")
+    units = ("scenario", "workload")
+    one, two = (SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit=unit), 3, seed=5) for unit in units)
+    obs, _ = one.reset_raw(0), two.reset_raw(0)
+    rng = np.random.default_rng(0)
+    compared, episodes = 0, set()
+    for step in range(900):
+        if step == 400:
+            other = SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit="workload"), 3, seed=9)
+            other.reset_raw(9)
+            other.set_state(two.get_state())
+            two = other
+        action = random_legal(obs["action_mask"], rng)
+        obs, reward, _, _ = one.step_raw(action)
+        _, relative, _, _ = two.step_raw(action)
+        if step % 50 == 0:
+            for e, seed in enumerate(one.episode_seed):
+                mean_run_s = world.workload(int(seed)).duration_on(world.cluster).min(axis=1).mean()
+                assert relative[e] == pytest.approx(reward[e] * world.time_scale_s / mean_run_s, rel=1e-5)
+                compared += reward[e] != 0.0
+                episodes.add(int(seed))
+    assert compared > 10 and len(episodes) > 3
+
+
 def test_the_potential_shapes_training_alone() -> None:
     for options, shaped in (({}, True), ({"split": "val"}, False), ({"seeds": [2_000_000]}, False)):
         env = SchedulingVectorEnv("default", EnvConfig(guide=GUIDE), 1, **options)

@@ -22,6 +22,7 @@ class Loaded(NamedTuple):
     workload: Workload
     record: np.ndarray  # (bytes,) at its first decision
     static: np.ndarray  # (J, 3 + T) static features
+    mean_run_s: float  # mean run time of its jobs, each on its fastest type
 
 
 class Bank:
@@ -61,7 +62,7 @@ class Bank:
             static = static_features(
                 workload.gpu_demand, workload.priority, seen, scenario.cluster.pool_gpus, scenario.time_scale_s
             )
-            self._loaded[key] = Loaded(workload, self._stage.raw[0].copy(), static)
+            self._loaded[key] = Loaded(workload, self._stage.raw[0].copy(), static, float(dur.min(axis=1).mean()))
         return self._loaded[key]
 
     def forget(self) -> None:

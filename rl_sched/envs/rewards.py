@@ -23,17 +23,17 @@ class Steps(NamedTuple):
     after: np.ndarray  # (N,) ``record.HEAD``
     remaining: np.ndarray  # (N, G) after the step: time until the GPU is free over ``lookahead_s``, in [0, 1]
     num_jobs: int  # of an episode
-    time_scale_s: float
+    unit_s: np.ndarray  # (N,) s that count as 1: the typical duration of the scenario, or of the workload
     lookahead_s: float
 
 
 def jct(steps: Steps) -> np.ndarray:
     """Minus the integral of the number of jobs in the system over the step, per job and typical duration.
 
-    Its sum over an episode in which all jobs finish is minus the mean JCT divided by ``time_scale_s``. With
+    Its sum over an episode in which all jobs finish is minus the mean JCT divided by ``unit_s``. With
     ``env.discount_s`` the integral is discounted to the step's beginning, as is right for a semi-Markov process.
     """
-    return steps.step["cost_s"] / -(steps.num_jobs * steps.time_scale_s)
+    return steps.step["cost_s"] / -(steps.num_jobs * steps.unit_s)
 
 
 def lost(steps: Steps) -> np.ndarray:
@@ -43,7 +43,7 @@ def lost(steps: Steps) -> np.ndarray:
     sum over an episode in which all jobs finish, each in one run, is that of ``jct`` plus a constant of the workload,
     paid earlier and with less noise: where a job starts, not while it runs.
     """
-    return steps.step["lost_s"] / -(steps.num_jobs * steps.time_scale_s)
+    return steps.step["lost_s"] / -(steps.num_jobs * steps.unit_s)
 
 
 def planned(steps: Steps) -> np.ndarray:
@@ -55,7 +55,7 @@ def planned(steps: Steps) -> np.ndarray:
     loss that is planned at its beginning.
     """
     lost_s = steps.step["lost_s"] + steps.step["planned_s"]
-    return lost_s / -(steps.num_jobs * steps.time_scale_s)
+    return lost_s / -(steps.num_jobs * steps.unit_s)
 
 
 def ppo_jobs(steps: Steps) -> np.ndarray:

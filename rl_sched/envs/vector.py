@@ -134,16 +134,15 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._remaining = buffer[:, :, 0]
         self._shown = new_shown(n, spec.window, num_types, num_gpus)
         self._step = np.zeros(n, kernels.STEP)
+        self._cost_to_go, self._unit_s = np.zeros(n), np.zeros(n)
         self._steps = Steps(
             self._step, self._state.views.head[:n], self._remaining,
-            self.scenario.num_jobs, self.scenario.time_scale_s, self.scenario.lookahead_s,
+            self.scenario.num_jobs, self._unit_s, self.scenario.lookahead_s,
         )  # fmt: skip
         self._episodes = np.zeros(n, kernels.EPISODE)
-        self._cost_to_go = np.zeros(n)
         self._done = np.zeros(n, np.bool_)
         self._ended: list[int] = []  # where
-        self._episode_seed = np.zeros(n, np.int64)
-        self._episode_number = np.zeros(n, np.int64)
+        self._episode_seed, self._episode_number = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self._return = np.zeros(n)
         self._finished: list[dict[str, Any]] = []
         self._playing: list[tuple[int, float, float]] = [(0, 1.0, 1.0)] * n  # arguments of ``Bank.at``
@@ -175,6 +174,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._state.raw[e] = loaded.record
         self._state.views.head["discount_s"][e] = self.config.discount_s or 0.0
         self._static[e, : len(loaded.static)] = loaded.static
+        self._unit_s[e] = loaded.mean_run_s if self.config.reward_unit == "workload" else self.scenario.time_scale_s
         self._playing[e] = (seed, *self._difficulty)
         self._episode_seed[e] = seed
         self._return[e] = 0.0
@@ -287,7 +287,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self.guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
         self._cost_to_go[complete] = 0.0
         advantage = np.where(deviated, old - self._cost_to_go - spent, 0.0)
-        return advantage / (self.scenario.num_jobs * self.scenario.time_scale_s)
+        return advantage / (self.scenario.num_jobs * self._unit_s)
 
     def _finish(self, e: int) -> None:
         length, waits, illegal, mean_jct_s, num_unfinished = self._episodes[e].item()
@@ -332,7 +332,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         return [
             self._state.raw, *self._obs.values(), self._guide_actions, self._remaining, self._static, self._step,
             shown.used, shown.rows, shown.duration, shown.ends, self._episodes, self._cost_to_go, self._done,
-            self._plan.loss_s, self._episode_seed, self._episode_number, self._return,
+            self._plan.loss_s, self._unit_s, self._episode_seed, self._episode_number, self._return,
         ]  # fmt: skip
 
     def get_state(self) -> dict[str, Any]:
