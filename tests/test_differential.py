@@ -171,6 +171,21 @@ def test_local_search_agrees_for_any_parameters(
     assert_agreement(world, policy, local_search(alpha, theta, moves, depth, seed))
 
 
+def test_local_search_plans_gangs_that_have_no_place_yet() -> None:
+    """At 12 all GPUs are free or about to be: gangs of 8 have no slot to wait for until others have reserved."""
+    workload = Workload.build(
+        [0, 0, 0, 0, 0, 3, 4, 5, 5, 6, 7, 10, 10, 11],
+        [1, 8, 6, 6, 8, 1, 1, 1, 5, 6, 1, 1, 1, 1],
+        [4, 5, 6, 7, 2, 8, 8, 9, 3, 4, 1, 8, 5, 6],
+        job_class=[1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+        speed=[[1.0], [0.25]],
+        gpu_types=("a100",),
+    )
+    rules = Rules(dispatch="one_start_per_event", tie_order="heapq")
+    world = World(ClusterSpec((NodeGroup("a100", 3, 3),)), workload, rules)
+    assert_agreement(world, POLICIES.create("local_search"), RULES["local_search"])
+
+
 @settings(max_examples=EXAMPLES)
 @given(world=worlds())
 def test_invariants_hold(world: World) -> None:

@@ -25,12 +25,14 @@ def _planned(look, i, params):
     """Where the job of row ``i`` is planned to finish first: (type, finish, start, bound), in s from now.
 
     Finish counts waiting ``alpha`` times. ``bound`` is the least finish over the types: a type that is free now may be
-    preferred to it (``theta``), and reservations can only raise it, since they only delay slots of the plan.
+    preferred to it (``theta``), and reservations can only raise it, since they only delay slots of the plan. It is -inf
+    for a job that has no place yet but may have one behind a reservation.
     """
     alpha, theta = params[0], params[1]
     gang = look.gang[i]
     best, finish, begin = -1, np.inf, 0.0
     now_type, now_s = -1, np.inf
+    crowded = False
     for t in range(look.duration.shape[1]):
         if look.duration[i, t] == np.inf:
             continue
@@ -44,12 +46,13 @@ def _planned(look, i, params):
                 k += 1
             at = look.plan[t, k]
             if at == 0.0:
+                crowded = True
                 continue  # all are about to be free (one event per decision), or the gang never fits here
         if at == 0.0 and look.duration[i, t] < now_s:
             now_type, now_s = t, look.duration[i, t]
         if alpha * at + look.duration[i, t] < finish:
             best, finish, begin = t, alpha * at + look.duration[i, t], at
-    bound = finish
+    bound = -np.inf if crowded else finish
     if best >= 0 and begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
         best, finish, begin = now_type, now_s, 0.0
     return best, finish, begin, bound
