@@ -22,8 +22,10 @@ def default() -> Scenario:
         lookahead_s=400.0,
         # python -m rl_sched.tune_rule --policy min_min --candidates 150 --episodes 400
         # python -m rl_sched.tune_rule --policy index --candidates 250 --episodes 300
+        # python -m rl_sched.tune_rule --policy local_search --candidates 48 --episodes 64
         tuned={
             "min_min": {"alpha": 1.56, "theta": 1.12, "depth": 6},
             "index": {"duration": 0.819, "gang": -1.49, "area": -0.193, "waiting": -0.61, "speed": 2.78},
+            "local_search": {"alpha": 1.03, "theta": 1.29},
         },
     )

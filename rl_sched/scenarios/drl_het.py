@@ -31,8 +31,10 @@ def drl_het() -> Scenario:
         reward="drl-het",
         # python -m rl_sched.tune_rule --policy min_min --scenario drl-het --candidates 150
         # python -m rl_sched.tune_rule --policy index --scenario drl-het --candidates 150
+        # python -m rl_sched.tune_rule --policy local_search --scenario drl-het --candidates 48 --episodes 64
         tuned={
             "min_min": {"alpha": 1.4, "theta": 1.28, "depth": 8},
             "index": {"duration": 1.39, "gang": -1.45, "area": -0.375, "waiting": -0.136, "speed": 2.7},
+            "local_search": {"alpha": 0.946, "theta": 1.72},
         },
     )

@@ -55,9 +55,11 @@ def gavel() -> Scenario:
         lookahead_s=200_000.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario gavel --candidates 150
         # python -m rl_sched.tune_rule --policy index --scenario gavel --candidates 150
+        # python -m rl_sched.tune_rule --policy local_search --scenario gavel --candidates 48 --episodes 64
         tuned={
             "min_min": {"alpha": 1.56, "theta": 0.758, "depth": 4},
             "index": {"duration": 1.31, "gang": -0.169, "area": -0.878, "waiting": -2.32, "speed": 2.18},
+            "local_search": {"alpha": 1.28, "theta": 0.722},
         },
     )
 

@@ -30,7 +30,9 @@ def google() -> Scenario:
         lookahead_s=2_000.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario google --candidates 150
         # For index the defaults win there.
+        # python -m rl_sched.tune_rule --policy local_search --scenario google --candidates 48 --episodes 64
         tuned={
             "min_min": {"alpha": 1.67, "theta": 0.861, "depth": 7},
+            "local_search": {"alpha": 2.3, "theta": 1.53},
         },
     )

@@ -35,6 +35,7 @@ def heavy_tail() -> Scenario:
         lookahead_s=300.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario heavy-tail --candidates 150
         # python -m rl_sched.tune_rule --policy index --scenario heavy-tail --candidates 150
+        # For local_search the defaults win there.
         tuned={
             "min_min": {"alpha": 2.26, "theta": 0.7, "depth": 5},
             "index": {"duration": 0.483, "gang": -1.49, "area": 0.437, "waiting": -0.0625, "speed": 1.16},

@@ -29,7 +29,9 @@ def openb() -> Scenario:
         lookahead_s=10_000.0,
         # python -m rl_sched.tune_rule --policy index --scenario openb --candidates 150
         # For min_min no parameters beat the defaults there.
+        # python -m rl_sched.tune_rule --policy local_search --scenario openb --candidates 48 --episodes 64
         tuned={
             "index": {"duration": 0.94, "gang": -1.87, "area": 0.616, "waiting": 0.493, "speed": 0.181},
+            "local_search": {"alpha": 1.38, "theta": 1.75},
         },
     )

@@ -34,5 +34,9 @@ def philly() -> Scenario:
         lookahead_s=20_000.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario philly --candidates 150
         # For index the defaults win there.
-        tuned={"min_min": {"alpha": 2.03, "theta": 1.35, "depth": 3}},
+        # python -m rl_sched.tune_rule --policy local_search --scenario philly --candidates 48 --episodes 64
+        tuned={
+            "min_min": {"alpha": 2.03, "theta": 1.35, "depth": 3},
+            "local_search": {"alpha": 1.8, "theta": 1.74},
+        },
     )

@@ -46,8 +46,10 @@ def philly_mixed() -> Scenario:
         lookahead_s=20_000.0,
         # python -m rl_sched.tune_rule --policy index --scenario philly-mixed --candidates 150
         # For min_min the defaults win there.
+        # python -m rl_sched.tune_rule --policy local_search --scenario philly-mixed --candidates 48 --episodes 64
         tuned={
             "index": {"duration": 1.57, "gang": -0.625, "area": 0.281, "waiting": -0.945, "speed": 2.82},
+            "local_search": {"alpha": 1.97, "theta": 1.22},
         },
     )
 

@@ -33,8 +33,10 @@ def poisson() -> Scenario:
         lookahead_s=400.0,
         # python -m rl_sched.tune_rule --policy min_min --scenario poisson --candidates 150
         # python -m rl_sched.tune_rule --policy index --scenario poisson --candidates 150
+        # python -m rl_sched.tune_rule --policy local_search --scenario poisson --candidates 48 --episodes 64
         tuned={
             "min_min": {"alpha": 2.46, "theta": 1.33, "depth": 1},
             "index": {"duration": 0.342, "gang": -0.968, "area": 0.855, "waiting": -0.749, "speed": 2.0},
+            "local_search": {"alpha": 1.76, "theta": 1.72},
         },
     )

@@ -27,5 +27,9 @@ def ppo_jobs() -> Scenario:
         maximize=True,
         # python -m rl_sched.tune_rule --policy min_min --scenario ppo-jobs --candidates 150
         # It plans for starts that take no time; here each costs an event, so it stays far below most_gpus.
-        tuned={"min_min": {"alpha": 2.5, "theta": 1.5, "depth": 6}},
+        # python -m rl_sched.tune_rule --policy index --scenario ppo-jobs --candidates 150 --episodes 60
+        tuned={
+            "min_min": {"alpha": 2.5, "theta": 1.5, "depth": 6},
+            "index": {"duration": 0.0553, "gang": -1.21, "area": 0.119, "waiting": -1.73, "speed": 1.74},
+        },
     )
