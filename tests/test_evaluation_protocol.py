@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -89,6 +90,20 @@ def test_a_scenario_with_its_own_objective_is_judged_by_it() -> None:
     scores = policies_of(table, objective.metric)
     assert scores["learned"].seed_scores == {3: 0.5}
     assert 0.3 < scores["sjf_backfill"].seed_scores[-1] < 0.7
+
+
+def test_a_planner_plays_for_returns_too() -> None:
+    """Every workload gets a player of its own: alone or side by side they play the same."""
+    scenario = replace(SCENARIOS.create("ppo-jobs"), num_jobs=12)
+    whole = scenario.make
+    scenario = replace(scenario, make=lambda seed: whole(seed).take(np.arange(12)))
+    seeds = protocol.choose_seeds(scenario, "val", 3)
+    planner = POLICIES.create("jps", samples=4)
+    table = protocol.evaluate({"jps": planner, "again": planner}, scenario, seeds)
+    returns = table[table.metric == "episode_return"].pivot(index="eval_seed", columns="policy", values="value")
+    assert np.isfinite(returns.to_numpy()).all() and returns["jps"].equals(returns["again"])
+    alone = protocol.evaluate({"jps": planner}, scenario, seeds[1:2])
+    assert returns["jps"][seeds[1]] == alone[alone.metric == "episode_return"].value.item()
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ def play(policy: Any, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[Ru
     """Plays one episode a seed with the scenario's reward.
 
     Args:
-        policy: A rule.
+        policy: A rule, or a planner, which gets a player of its own for every workload.
         scenario: Its ``reward`` is paid.
         seeds: E workload seeds.
 
@@ -32,10 +32,12 @@ def play(policy: Any, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[Ru
     """
     from rl_sched.envs.actions import encode
     from rl_sched.envs.vector import SchedulingVectorEnv  # gymnasium: only when something is played
+    from rl_sched.sim.simulator import player_of
 
     # Every snapshot asks for its workload.
     remembered = replace(scenario, make=functools.cache(scenario.make))
     env = SchedulingVectorEnv(remembered, EnvConfig(lookahead="off"), len(seeds), seeds=seeds, strict=True)
+    players = [player_of(policy, remembered.make(seed), scenario.cluster, scenario.rules) for seed in seeds]
     obs = env.reset_raw()
     results: list[RunResult | None] = [None] * len(seeds)
     returns = np.full(len(seeds), np.nan)
@@ -44,7 +46,7 @@ def play(policy: Any, scenario: Scenario, seeds: Sequence[int]) -> tuple[list[Ru
         actions = obs["action_mask"].argmax(axis=1)  # any legal action, where the episode is over
         for e in open_:
             snapshot = env.snapshot(e)
-            actions[e] = encode(policy.decide(snapshot), snapshot)
+            actions[e] = encode(players[e].decide(snapshot), snapshot)
         obs, _, done, _ = env.step_raw(actions)
         for episode in env.pop_finished():
             e = int(episode["env"])
