@@ -111,14 +111,16 @@ def test_other_files_are_refused_in_one_sentence(repository: Path, tmp_path: Pat
 def machines(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two machines: folders whose login shell has this environment and one shared folder; and their cluster.yaml."""
     (tmp_path / "shared").mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
     for node in (HEAD, WORKER):
         home = tmp_path / node
         home.mkdir()
         (home / ".bashrc").write_text(
-            f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={repository} RL_SCHED_DATA={tmp_path}/shared\n"
+            # A login shell may begin with a PATH of its own, so the programs are named here as well.
+            f"export PATH={Path(sys.executable).parent}:{programs}:$PATH PYTHONPATH={repository} "
+            f"RL_SCHED_DATA={tmp_path}/shared\n"
         )
-    programs = tmp_path / "bin"
-    programs.mkdir()
     ssh = programs / "ssh"
     ssh.write_text(
         "#!/bin/bash\nfor word; do case $word in *@*) node=${word#*@};; esac; done\n"
