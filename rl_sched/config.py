@@ -55,10 +55,12 @@ class GuideConfig:
     feature: bool = True  #: the rule's action is marked in the rows of the jobs
     prior: float = 3.0  #: added to the logit of the rule's action; 0 = nothing
     potential: bool = True  #: shape the reward by the rule's exact cost-to-go (training only)
+    arrivals: int | None = None  #: at the start the cost-to-go counts so many arrivals to come only; None = all ...
+    arrivals_frac: float = 0.4  #: ... and from this part of the steps on all, more and more until then
     imitation: int = 0  #: environment steps at the start in which the policy learns to copy the rule
 
     def __post_init__(self) -> None:
-        _check(self, imitation=">= 0")
+        _check(self, imitation=">= 0", arrivals=">= 1", arrivals_frac="between 0 and 1")
         if self.imitation and self.policy is None:
             raise _OutOfRange(f"imitation needs a policy to copy; it is {self.imitation!r} and policy is null.")
 

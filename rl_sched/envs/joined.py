@@ -126,6 +126,11 @@ class JoinedVectorEnv:
         for part in self._parts:
             part.env.set_difficulty(load_factor, jobs_frac)
 
+    def set_progress(self, frac: float) -> None:
+        """See ``SchedulingVectorEnv``."""
+        for part in self._parts:
+            part.env.set_progress(frac)
+
     @property
     def discounts(self) -> np.ndarray:
         """(N,) by elapsed time, of the last step."""

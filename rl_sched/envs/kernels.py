@@ -240,14 +240,15 @@ def plan_jobs(
 @kernel
 def costs_to_go(
     head, jobs, dur, gpus, nodes, types, classes, bits, counts, heap, alloc, order, life, outages, log, log_gpus,
-    raw, wanted, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, bound, block, free,
-    when, turn,
+    raw, wanted, arrivals, code, params, out, job, gang, submit, duration, feasible, free_at, plan, done, bound, block,
+    free, when, turn,
 ):  # fmt: skip
     """Job-seconds that each wanted record still costs when the rule plays it to its end.
 
     Args:
         raw: (N + 1, bytes) the records as bytes; the last one is the scratch.
         wanted: (N,) bool.
+        arrivals: (N,) int64; jobs that arrive after so many of the workload, and after now, do not count.
         out: (N,) seconds; written where wanted.
     """
     s = Views(
@@ -259,5 +260,7 @@ def costs_to_go(
         if wanted[e]:
             for k in range(raw.shape[1]):
                 raw[scratch, k] = raw[e, k]
+            h = s.head[scratch]
+            h.num_jobs = min(h.num_jobs, max(h.num_arrived, arrivals[e]))
             play(s, scratch, code, params, look)
             out[e] = s.head[scratch].job_seconds - s.head[e].job_seconds

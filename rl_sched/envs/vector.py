@@ -45,7 +45,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         seed: Decides which workloads each environment plays.
         split: ``train`` draws workloads of the TRAIN seeds at random; ``val`` and ``report`` play theirs in order.
         seeds: Workload seeds to play in order instead of a split's.
-        shaped: Whether a guide's potential shapes the reward; None = on the TRAIN stream only. It costs a rollout of
+        shaped: Whether a guide's potential shapes the reward; None = on the TRAIN stream only. It costs two rollouts of
             the guide for every step that deviates from it.
         strict: An illegal action raises instead of being a counted no-op.
 
@@ -134,7 +134,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._remaining = buffer[:, :, 0]
         self._shown = new_shown(n, spec.window, num_types, num_gpus)
         self._step = np.zeros(n, kernels.STEP)
-        self._cost_to_go, self._unit_s = np.zeros(n), np.zeros(n)
+        self._unit_s = np.zeros(n)
         self._steps = Steps(
             self._step, self._state.views.head[:n], self._remaining,
             self.scenario.num_jobs, self._unit_s, self.scenario.lookahead_s,
@@ -226,8 +226,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._done = np.zeros(self.num_envs, np.bool_)
         self._ended = []
         self._call(np.full(self.num_envs, kernels.SKIP), everywhere, np.zeros(self.num_envs, np.bool_))
-        if self._shaped:
-            self.guide.costs_to_go(self._state, everywhere, self._look, self._cost_to_go)
         if self.config.settle:
             self._return += self._settle(self._done)
             self._ended = np.flatnonzero(self._done).tolist()
@@ -246,7 +244,10 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         for e in resets:
             self._reset_env(e)
         actions = np.asarray(actions, np.int64)
-        guided_action = self._guide_actions.copy() if self._shaped else None
+        if self._shaped:
+            deviates = (actions != self._guide_actions) & (actions != kernels.SKIP) & ~was_reset
+            horizon = self.guide.horizon(self._state, self.num_envs)
+            guided_s = self.guide.costs_to_go(self._state, deviates, horizon, self._look)
         debug = self.scenario.rules.debug
         before_s = self._state.views.head["now"].copy() if debug else None
         done = np.empty(self.num_envs, np.bool_)
@@ -262,9 +263,11 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             self._return += settled
             settled[was_reset] = 0.0  # what passes before the first decision of an episode is nobody's doing
             reward = reward + settled
-        if guided_action is not None:
-            deviated = (actions != guided_action) & (actions != kernels.SKIP) & ~was_reset
-            reward = self._shape(deviated, was_reset)
+        if self._shaped:
+            # The jct reward plus the change of the potential -(cost-to-go of the guide); exactly 0 where it was obeyed.
+            spent, going_on = self._step["job_seconds"], deviates & ~self._step["terminated"]
+            after_s = self.guide.costs_to_go(self._state, going_on, horizon, self._look)
+            reward = np.where(deviates, guided_s - after_s - spent, 0.0) / (self.scenario.num_jobs * self._unit_s)
         if self.strict and self._step["illegal"].any():
             e = int(np.flatnonzero(self._step["illegal"])[0])
             raise SimulationError(f"Action {int(actions[e])} of environment {e} is illegal. Obey the action mask.")
@@ -276,18 +279,6 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         for e in self._ended:
             self._finish(e)
         return self._obs, reward.astype(np.float32), done, was_reset
-
-    def _shape(self, deviated: np.ndarray, was_reset: np.ndarray) -> np.ndarray:
-        """The jct reward plus the change of the potential -(cost-to-go of the guide); exactly 0 where it was obeyed."""
-        spent, complete = self._step["job_seconds"], self._step["terminated"]
-        old = self._cost_to_go.copy()
-        self._cost_to_go -= spent
-        # A cut episode keeps the cost that the guide would still have.
-        wanted = (deviated & ~complete) | was_reset
-        self.guide.costs_to_go(self._state, wanted, self._look, self._cost_to_go)
-        self._cost_to_go[complete] = 0.0
-        advantage = np.where(deviated, old - self._cost_to_go - spent, 0.0)
-        return advantage / (self.scenario.num_jobs * self._unit_s)
 
     def _finish(self, e: int) -> None:
         length, waits, illegal, mean_jct_s, num_unfinished = self._episodes[e].item()
@@ -316,6 +307,10 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             self._difficulty = (load_factor, jobs_frac)
             self._bank.forget()
 
+    def set_progress(self, frac: float) -> None:
+        """Says which part of the training is done; see ``Guide``."""
+        self.guide.set_progress(frac)
+
     @property
     def groups(self) -> np.ndarray:
         """(N,) number of the scenario of each environment: 0."""
@@ -331,7 +326,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         shown = self._shown
         return [
             self._state.raw, *self._obs.values(), self._guide_actions, self._remaining, self._static, self._step,
-            shown.used, shown.rows, shown.duration, shown.ends, self._episodes, self._cost_to_go, self._done,
+            shown.used, shown.rows, shown.duration, shown.ends, self._episodes, self._done,
             self._plan.loss_s, self._unit_s, self._episode_seed, self._episode_number, self._return,
         ]  # fmt: skip
 

@@ -37,6 +37,9 @@ class RawVectorEnv(Protocol):
     def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
         """Of the episodes that start from now on: how fast jobs arrive, and which part of them is there."""
 
+    def set_progress(self, frac: float) -> None:
+        """Which part of the training is done, 0 to 1."""
+
     @property
     def groups(self) -> NDArray[np.int64]:
         """(N,) number of the scenario of each environment, ascending from 0."""

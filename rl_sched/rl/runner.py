@@ -133,7 +133,7 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         if self._rollout is None:
             self._rollout = empty_rollout(self._steps, self._obs)
         out = self._rollout
-        self._set_difficulty()
+        self._set_progress()
         for t in range(self._steps):
             for key, part in self._obs.items():
                 out.obs[key][t] = torch.from_numpy(part)
@@ -149,14 +149,14 @@ class SchedulingRunner(EnvRunner, Checkpointable):
         self.count(out, self.env.pop_finished())
         return out
 
-    def _set_difficulty(self) -> None:
-        """Takes the next step of the curriculum when it is due."""
-        experiment = self._experiment
-        curriculum = experiment.curriculum
+    def _set_progress(self) -> None:
+        """Tells the environments how far the training is, and takes the next step of the curriculum when it is due."""
+        progress = self.num_env_steps_sampled_lifetime / self._experiment.train.steps
+        self.env.set_progress(progress)
+        curriculum = self._experiment.curriculum
         if curriculum.frac == 0.0:
             return
-        progress = self.num_env_steps_sampled_lifetime / (curriculum.frac * experiment.train.steps)
-        easy = 1.0 - min(1.0, np.floor(progress * CURRICULUM_STEPS) / CURRICULUM_STEPS)
+        easy = 1.0 - min(1.0, np.floor(progress / curriculum.frac * CURRICULUM_STEPS) / CURRICULUM_STEPS)
         self.env.set_difficulty(1.0 + easy * (curriculum.load - 1.0), 1.0 + easy * (curriculum.jobs_frac - 1.0))
 
     def _policy(self, obs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

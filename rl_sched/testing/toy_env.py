@@ -70,6 +70,9 @@ class ToyVectorEnv:
     def set_difficulty(self, load_factor: float = 1.0, jobs_frac: float = 1.0) -> None:
         """There is no easier form."""
 
+    def set_progress(self, frac: float) -> None:
+        """Nothing depends on it."""
+
     @property
     def groups(self) -> NDArray[np.int64]:
         return np.zeros(self.num_envs, np.int64)
