@@ -71,7 +71,7 @@ class EnvConfig:
 
     lookahead: str = "per_gpu"  #: off | per_gpu | sorted | cdf
     reward: str | None = None  #: a name of the REWARDS table, for training; None = the scenario's training reward
-    reward_unit: str = "scenario"  #: whose typical duration counts as 1: the scenario's | the workload's own
+    reward_unit: str = "scenario"  #: duration that counts as 1: of the scenario | workload | geometric: mean of both
     discount_s: float | None = None  #: discount by elapsed time: what lies t ahead counts exp(-t / discount_s)
     finish_times: bool = True  #: per job and type: time until enough GPUs are free, and planned finish
     plan: bool = True  #: per job and type: when a plan with reservations for all jobs would start it
@@ -83,8 +83,8 @@ class EnvConfig:
 
     def __post_init__(self) -> None:
         _check(self, discount_s="> 0", types=">= 1")
-        if self.reward_unit not in ("scenario", "workload"):
-            raise _OutOfRange(f"reward_unit must be scenario or workload; it is {self.reward_unit!r}.")
+        if self.reward_unit not in ("scenario", "workload", "geometric"):
+            raise _OutOfRange(f"reward_unit must be scenario, workload or geometric; it is {self.reward_unit!r}.")
         if self.globals not in ("all", "rows", "idle"):
             raise _OutOfRange(f"globals must be all, rows or idle; it is {self.globals!r}.")
         if self.settle and (self.discount_s is not None or (self.guide.policy is not None and self.guide.potential)):

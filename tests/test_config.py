@@ -38,7 +38,7 @@ def test_overrides_survive_the_round_trip(steps: int, lr: float, mode: str) -> N
         ("ppo.lr=fast", "ppo.lr must be a number; it is 'fast'."),
         ("ppo=3", "ppo must be a mapping of settings; it is 3."),
         ("seed", "An override must look like a.b=value; got 'seed'."),
-        ("env.reward_unit=job", "env.reward_unit must be scenario or workload; it is 'job'."),
+        ("env.reward_unit=job", "env.reward_unit must be scenario, workload or geometric; it is 'job'."),
         ("env.guide.params=[1]", "env.guide.params must be a mapping; it is [1]."),
         ("seed=-1", "seed must be >= 0; it is -1."),
         ("train.steps=0", "train.steps must be >= 1; it is 0."),

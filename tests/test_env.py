@@ -167,18 +167,19 @@ def test_shaped_rewards_sum_to_the_gain_over_the_guide() -> None:
         assert total == pytest.approx(gain, abs=1e-3)
 
 
+@pytest.mark.parametrize(("unit", "power"), [("workload", 1.0), ("geometric", 0.5)])
 @pytest.mark.parametrize("guide", [GuideConfig(), GUIDE])
-def test_rewards_in_units_of_the_workload(guide: GuideConfig) -> None:
+def test_rewards_in_units_of_the_workload(guide: GuideConfig, unit: str, power: float) -> None:
     """The same episodes, each paid relative to the mean run time of its own jobs, also after a reset and a restore."""
     world = SCENARIOS.create("default")
-    units = ("scenario", "workload")
-    one, two = (SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit=unit), 3, seed=5) for unit in units)
+    units = ("scenario", unit)
+    one, two = (SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit=name), 3, seed=5) for name in units)
     obs, _ = one.reset_raw(0), two.reset_raw(0)
     rng = np.random.default_rng(0)
     compared, episodes = 0, set()
     for step in range(900):
         if step == 400:
-            other = SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit="workload"), 3, seed=9)
+            other = SchedulingVectorEnv(world, EnvConfig(guide=guide, reward_unit=unit), 3, seed=9)
             other.reset_raw(9)
             other.set_state(two.get_state())
             two = other
@@ -188,7 +189,7 @@ def test_rewards_in_units_of_the_workload(guide: GuideConfig) -> None:
         if step % 50 == 0:
             for e, seed in enumerate(one.episode_seed):
                 mean_run_s = world.workload(int(seed)).duration_on(world.cluster).min(axis=1).mean()
-                assert relative[e] == pytest.approx(reward[e] * world.time_scale_s / mean_run_s, rel=1e-5)
+                assert relative[e] == pytest.approx(reward[e] * (world.time_scale_s / mean_run_s) ** power, rel=1e-5)
                 compared += reward[e] != 0.0
                 episodes.add(int(seed))
     assert compared > 10 and len(episodes) > 3

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+#: Part that a workload's own typical duration has in the unit of rewards, the rest being the scenario's: exponents.
+WORKLOAD_SHARE = {"scenario": 0.0, "geometric": 0.5, "workload": 1.0}
+
 # Constants of the ppo-jobs reward.
 _NOOP_SCALE = 0.05
 _MAX_HORIZONS = 10.0
@@ -23,7 +26,7 @@ class Steps(NamedTuple):
     after: np.ndarray  # (N,) ``record.HEAD``
     remaining: np.ndarray  # (N, G) after the step: time until the GPU is free over ``lookahead_s``, in [0, 1]
     num_jobs: int  # of an episode
-    unit_s: np.ndarray  # (N,) s that count as 1: the typical duration of the scenario, or of the workload
+    unit_s: np.ndarray  # (N,) s that count as 1: the typical duration of the scenario, of the workload or between
     lookahead_s: float
 
 

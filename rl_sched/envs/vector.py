@@ -16,7 +16,7 @@ from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
 from rl_sched.envs.observation import spec_of
 from rl_sched.envs.plan import Plan
-from rl_sched.envs.rewards import Steps
+from rl_sched.envs.rewards import WORKLOAD_SHARE, Steps
 from rl_sched.envs.spaces import Obs, columns_of, empty_observation, hide_globals, space_of
 from rl_sched.envs.window import new_shown
 from rl_sched.errors import ConfigError, SimulationError
@@ -174,7 +174,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         self._state.raw[e] = loaded.record
         self._state.views.head["discount_s"][e] = self.config.discount_s or 0.0
         self._static[e, : len(loaded.static)] = loaded.static
-        self._unit_s[e] = loaded.mean_run_s if self.config.reward_unit == "workload" else self.scenario.time_scale_s
+        share = WORKLOAD_SHARE[self.config.reward_unit]
+        self._unit_s[e] = self.scenario.time_scale_s ** (1.0 - share) * loaded.mean_run_s**share
         self._playing[e] = (seed, *self._difficulty)
         self._episode_seed[e] = seed
         self._return[e] = 0.0
