@@ -71,10 +71,13 @@ def test_learns_the_toy_task(name: str, limit: float, tmp_path: Path) -> None:
         network=NetworkConfig(name, hidden=16),
         train=TrainConfig(steps=12_000, num_envs=32, val_every=6_000, val_episodes=32, checkpoint_every=12_000),
     )
+    torch.use_deterministic_algorithms(False)
     result = train(experiment, tmp_path, task=TASK)
     assert result.curve[-1]["val_mean_jct_s"] < limit
     assert not result.stopped_early and result.steps >= 12_000
     assert sys.float_info.min / 2 > 0  # the run has not changed the arithmetic of others
+    assert not torch.are_deterministic_algorithms_enabled()  # RLlib leaves it on
+    assert torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_guided_run_starts_at_the_guide(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_learning_rate_and_entropy_decay(tmp_path: Path) -> None:
     assert last.metrics["entropy_coef"] == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize(("target_kl", "steps"), [(None, 4), (1e-12, 2)])
+@pytest.mark.parametrize(("target_kl", "steps"), [(None, 4), (1e-6, 2)])
 def test_published_ppo_and_the_early_end_of_an_update(target_kl: float | None, steps: int) -> None:
     ppo = dataclasses.replace(
         SMALL.ppo, lr_shape="exponential", entropy_final=1.0, entropy_jump=0.5, value_clip=True,
@@ -157,7 +160,7 @@ def test_published_ppo_and_the_early_end_of_an_update(target_kl: float | None, s
         taken = {int(state["step"]) for state in optimizer.state.values()}
     finally:
         algo.stop()
-    # 256 steps are two minibatches an epoch. The first one's divergence is 0: the second one ends the update.
+    # 256 steps are two minibatches an epoch. The first one diverges by rounding alone: the second ends the update.
     assert taken == {steps}
     learner = result["learners"]["default_policy"]
     assert learner["curr_entropy_coeff"] == pytest.approx(SMALL.ppo.entropy)

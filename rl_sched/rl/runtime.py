@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -85,6 +86,57 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, 2 * _KEEP_BYTES - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Hands what ``keep_freed_memory`` kept back to the kernel: for between two trials of one process.
+
+    Every trial is a thread of its own, and what glibc keeps for one is of little use to the next.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def num_gpus() -> int:
+    """GPUs that a learner of this process computes on: 1 or 0.
+
+    A program of its own takes the one it sees. A process that Ray started takes only what Ray gave it: Ray hides the
+    others no longer, and all trials of a sweep would crowd onto the first GPU of their machine.
+    """
+    import ray
+    import torch
+
+    if not torch.cuda.is_available():
+        return 0
+    if ray.is_initialized():
+        context = ray.get_runtime_context()
+        if context.get_actor_id() is not None or context.get_task_id() is not None:
+            return min(1, len(ray.get_gpu_ids()))
+    return 1
+
+
+@contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Operations of torch add in the same order every time, on a GPU too: a resumed run equals an uninterrupted one.
+
+    RLlib asks for it without a GPU only, never takes it back, and then every new tensor is filled before it is written.
+
+    Raises:
+        RuntimeError: From torch, inside, at an operation that has no such form.
+    """
+    import torch
+
+    # cuBLAS reads it when it starts (its documentation, "Results reproducibility").
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = before[1]
 
 
 @contextlib.contextmanager

@@ -85,7 +85,11 @@ def train(
     runtime.single_thread()
     runtime.keep_freed_memory()
     task = task or Task.of(experiment)
-    with runtime.flushed_denormals(), runtime.embedded_ray(1 + experiment.train.env_runners):
+    with (
+        runtime.flushed_denormals(),
+        runtime.embedded_ray(1 + experiment.train.env_runners),
+        runtime.repeatable(),
+    ):
         algo = ALGORITHMS.load(experiment.algo)(experiment, task.make_env).build_algo()
         try:
             return _Run(experiment, Path(out_dir), task, algo, resume).loop(on_progress)

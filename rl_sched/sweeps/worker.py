@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from rl_sched.config import to_dict
 from rl_sched.errors import ConfigError
 from rl_sched.provenance import package_hash
+from rl_sched.rl.runtime import give_back_freed_memory
 from rl_sched.scenarios import SCENARIOS
 from rl_sched.sweeps.cell import Cell, arm_run
 from rl_sched.sweeps.failures import Failure, cause_of, is_full_disk
@@ -197,11 +198,14 @@ def trainable(config: dict[str, Any]) -> None:
     from ray import tune
 
     folder = Path(config["folder"])
-    run_cell(
-        Ledger.read_cell(folder),
-        folder,
-        config["body"],
-        config["sweep"],
-        lambda news: tune.report(news),
-    )
+    try:
+        run_cell(
+            Ledger.read_cell(folder),
+            folder,
+            config["body"],
+            config["sweep"],
+            lambda news: tune.report(news),
+        )
+    finally:
+        give_back_freed_memory()
     tune.report({"final": 1.0})

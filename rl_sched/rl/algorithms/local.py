@@ -29,6 +29,7 @@ from rl_sched.rl.gae import ReturnScale
 from rl_sched.rl.networks import NETWORKS
 from rl_sched.rl.rollout import EnvFactory, Rollout
 from rl_sched.rl.runner import SchedulingRunner
+from rl_sched.rl.runtime import num_gpus
 
 #: Folder of RLlib's own state (weights, optimiser, counters, episodes), and the file of the remote runners' in it.
 RLLIB_STATE, RUNNERS_STATE = "rllib", "runners.pkl"
@@ -234,8 +235,7 @@ def set_up(
     )
     # An error must be told: RLlib's default is to let the runner die in silence and begin another one.
     config.fault_tolerance(restart_failed_env_runners=False, ignore_env_runner_failures=False)
-    # The learner is local, on a GPU where this process sees one (a trial of a sweep is given none).
-    config.learners(num_learners=0, learner_class=learner, num_gpus_per_learner=int(torch.cuda.is_available()))
+    config.learners(num_learners=0, learner_class=learner, num_gpus_per_learner=num_gpus())
     config.rl_module(
         rl_module_spec=RLModuleSpec(
             module_class=module,
