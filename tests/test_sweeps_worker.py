@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rl_sched.config import build
+from rl_sched.rl.runtime import keep_freed_memory
 from rl_sched.sweeps.cell import arm_run
 from rl_sched.sweeps.ledger import Ledger, write_json
 from rl_sched.sweeps.plan import Cell, Plan
-from rl_sched.sweeps.worker import CURVE_POINTS, VAL_METRIC, run_cell
+from rl_sched.sweeps.worker import CURVE_POINTS, VAL_METRIC, run_cell, trainable
 from rl_sched.tracking.spool import read_spool
 
 TOY = "rl_sched.testing.toy_trials:"
@@ -95,3 +97,31 @@ def test_a_stopped_trial_says_why_and_continues_from_its_checkpoint(plan: Plan, 
     assert len(executed) == STEPS // 10
     vals = [r["step"] for r in records if VAL_METRIC in r.get("values", {})]
     assert vals == [500, 1000, 1500, 2000]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory of a process from /proc")
+def test_a_trial_leaves_no_freed_memory_behind(plan: Plan, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of one worker are threads, and each left a heap of its own."""
+    (cell,) = plan.cells()
+    held: list[float] = []
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+    def greedy(*args: object) -> None:
+        keep_freed_memory()
+        blocks = [b"x" * 100_000 for _ in range(3_000)]
+        held.append(resident_mb())
+        del blocks
+        held.append(resident_mb())
+
+    monkeypatch.setattr("rl_sched.sweeps.worker.run_cell", greedy)
+    monkeypatch.setattr("ray.tune.report", lambda news: None)
+    config = {"folder": str(ledger.open_cell(cell)), "body": "", "sweep": "S"}
+    before_mb = resident_mb()
+    trial = threading.Thread(target=trainable, args=(config,))
+    trial.start()
+    trial.join()
+    full_mb, freed_mb = held
+    assert full_mb - before_mb > 250 and freed_mb - before_mb > 250  # kept, although free
+    assert resident_mb() - before_mb < 100  # glibc keeps the last heap of an arena, 64 MiB
