@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rl_sched.config import build
-from rl_sched.rl.runtime import keep_freed_memory
+from rl_sched.rl.runtime import give_back_freed_memory, keep_freed_memory
 from rl_sched.sweeps.cell import arm_run
 from rl_sched.sweeps.ledger import Ledger, write_json
 from rl_sched.sweeps.plan import Cell, Plan
@@ -118,6 +118,7 @@ def test_a_trial_leaves_no_freed_memory_behind(plan: Plan, ledger: Ledger, monke
     monkeypatch.setattr("rl_sched.sweeps.worker.run_cell", greedy)
     monkeypatch.setattr("ray.tune.report", lambda news: None)
     config = {"folder": str(ledger.open_cell(cell)), "body": "", "sweep": "S"}
+    give_back_freed_memory()  # what earlier tests left would be used again
     before_mb = resident_mb()
     trial = threading.Thread(target=trainable, args=(config,))
     trial.start()
