@@ -39,10 +39,11 @@ class _OutOfRange(ConfigError):
 
 
 def _check(config: object, **ranges: str) -> None:
-    """Raises unless each named field of ``config`` lies in its range, a key of ``_RANGES``, or is None."""
+    """Raises unless each named field of ``config`` is None, one of "a, b or c", or in a range of ``_RANGES``."""
     for name, rule in ranges.items():
         value = getattr(config, name)
-        if value is not None and not _RANGES[rule](value):
+        within = _RANGES.get(rule, re.split(", | or ", rule).__contains__)
+        if value is not None and not within(value):
             raise _OutOfRange(f"{name} must be {rule}; it is {value!r}.")
 
 
@@ -82,11 +83,8 @@ class EnvConfig:
     guide: GuideConfig = field(default_factory=GuideConfig)
 
     def __post_init__(self) -> None:
-        _check(self, discount_s="> 0", types=">= 1")
-        if self.reward_unit not in ("scenario", "workload", "geometric"):
-            raise _OutOfRange(f"reward_unit must be scenario, workload or geometric; it is {self.reward_unit!r}.")
-        if self.globals not in ("all", "rows", "idle"):
-            raise _OutOfRange(f"globals must be all, rows or idle; it is {self.globals!r}.")
+        _check(self, discount_s="> 0", types=">= 1", globals="all, rows or idle")
+        _check(self, reward_unit="scenario, workload or geometric")
         if self.settle and (self.discount_s is not None or (self.guide.policy is not None and self.guide.potential)):
             raise _OutOfRange("settle must be false with discount_s or guide.potential, which count single steps.")
 
@@ -118,6 +116,7 @@ class PPOConfig:
     entropy_final: float = 0.0  #: ... and the fraction of it that is left from 80 % of the steps on
     entropy_jump: float | None = None  #: an observation's entropy counts within so many nats of the acting policy's
     value_coef: float = 0.5
+    foresight: bool = False  #: in training the value knows the arrivals to come, which tell luck from merit
     value_clip: bool = False  #: squared error of a value held within ``clip`` of the old one, instead of Huber's loss
     max_grad_norm: float = 0.5
     advantages: str = "minibatch"  #: normalised per minibatch | rollout
@@ -130,12 +129,9 @@ class PPOConfig:
         _check(self, lr="> 0", lr_final=">= 0", gamma="between 0 and 1", gae_lambda="between 0 and 1", clip="> 0")
         _check(self, entropy=">= 0", entropy_final="between 0 and 1", value_coef=">= 0", max_grad_norm="> 0")
         _check(self, epochs=">= 1", minibatch=">= 1", rollout=">= 1", target_kl="> 0", entropy_jump="> 0")
-        if self.lr_shape not in ("linear", "exponential"):
-            raise _OutOfRange(f"lr_shape must be linear or exponential; it is {self.lr_shape!r}.")
+        _check(self, lr_shape="linear or exponential", advantages="minibatch or rollout")
         if self.lr_shape == "exponential" and self.lr_final == 0:
             raise _OutOfRange("lr_final must be > 0 with lr_shape=exponential, which never reaches 0; it is 0.")
-        if self.advantages not in ("minibatch", "rollout"):
-            raise _OutOfRange(f"advantages must be normalised per minibatch or rollout; it is {self.advantages!r}.")
 
 
 @dataclass(frozen=True, slots=True)

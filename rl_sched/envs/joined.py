@@ -29,7 +29,7 @@ def joined_spec(specs: Sequence[ObsSpec], config: EnvConfig) -> ObsSpec:
     if config.types is not None and config.types < most:
         raise ConfigError(f"env.types must be at least {most}, the GPU types of the scenario; it is {config.types}.")
     gpus, window = max(spec.num_gpus for spec in specs), max(spec.window for spec in specs)
-    return spec_of(config.types or most, gpus, window, config)
+    return spec_of(config.types or most, gpus, window, config, specs[0].arrival_features > 0)
 
 
 class _Part:
@@ -65,6 +65,8 @@ class _Part:
         out["gpus"][rows, : own.num_gpus, : own.gpu_features] = part["gpus"]
         out["globals"][rows, : own.global_features] = part["globals"]
         out["action_mask"][rows, self._actions] = part["action_mask"]
+        if own.arrival_features:
+            out["arrivals"][rows] = part["arrivals"]
         if own.guided:
             out["guide"][rows] = self._actions[part["guide"]]
 

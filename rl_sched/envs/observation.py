@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_sched.config import EnvConfig
+from rl_sched.envs.foresight import ARRIVALS
 from rl_sched.envs.window import append, free_after, next_job
 from rl_sched.sim.jit import helper
 from rl_sched.sim.kernels import can_wait
@@ -68,6 +69,7 @@ class ObsSpec(NamedTuple):
     global_features: int  # Fx
     num_types: int  # T
     guided: bool
+    arrival_features: int = 0  # Fa: of the arrivals to come, which only a value in training is told; 0 = nothing
 
     @property
     def num_actions(self) -> int:
@@ -100,8 +102,8 @@ def first_column(config: EnvConfig, names: tuple[str, ...], num_types: int) -> i
     return NUM_PLAIN + num_types * sum(len(block) for block in blocks[: blocks.index(names)])
 
 
-def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig) -> ObsSpec:
-    """The shapes for T types, G GPUs and a window of W jobs."""
+def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig, foresight: bool = False) -> ObsSpec:
+    """The shapes for T types, G GPUs and a window of W jobs; with ``foresight`` the arrivals to come are told."""
     return ObsSpec(
         window=window,
         job_features=NUM_PLAIN + num_types * sum(len(block.names) for block in per_type_blocks(config)),
@@ -110,6 +112,7 @@ def spec_of(num_types: int, num_gpus: int, window: int, config: EnvConfig) -> Ob
         global_features=len(GLOBALS) + num_types * len(GLOBALS_PER_TYPE),
         num_types=num_types,
         guided=config.guide.policy is not None,
+        arrival_features=len(ARRIVALS) if foresight else 0,
     )
 
 

@@ -31,6 +31,8 @@ def space_of(spec: ObsSpec) -> gym.spaces.Dict:
         "globals": box(spec.global_features),
         "action_mask": gym.spaces.Box(0, 1, (spec.num_actions,), np.int8),
     }
+    if spec.arrival_features:
+        spaces["arrivals"] = box(spec.arrival_features)
     if spec.guided:
         spaces["guide"] = gym.spaces.Discrete(spec.num_actions)
     return gym.spaces.Dict(spaces)
@@ -38,12 +40,15 @@ def space_of(spec: ObsSpec) -> gym.spaces.Dict:
 
 def empty_observation(n: int, spec: ObsSpec) -> Obs:
     """Buffers of an observation of ``n`` environments; ``guide``, where there is one, is not among them."""
-    return {
+    obs = {
         "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
         "gpus": np.zeros((n, spec.num_gpus, spec.gpu_features), np.float32),
         "globals": np.zeros((n, spec.global_features), np.float32),
         "action_mask": np.zeros((n, spec.num_actions), np.int8),
     }
+    if spec.arrival_features:
+        obs["arrivals"] = np.zeros((n, spec.arrival_features), np.float32)
+    return obs
 
 
 def columns_of(member: np.ndarray) -> slice | np.ndarray:

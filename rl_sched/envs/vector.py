@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from rl_sched.config import EnvConfig
 from rl_sched.envs import LOOKAHEADS, REWARDS, kernels
 from rl_sched.envs.bank import Bank
+from rl_sched.envs.foresight import show_arrivals
 from rl_sched.envs.guide import Guide
 from rl_sched.envs.lookahead import per_gpu
 from rl_sched.envs.observation import spec_of
@@ -47,6 +48,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         seeds: Workload seeds to play in order instead of a split's.
         shaped: Whether a guide's potential shapes the reward; None = on the TRAIN stream only. It costs two rollouts of
             the guide for every step that deviates from it.
+        foresight: Whether observations hold the arrivals to come, for the value of a learner (see ``foresight``).
         strict: An illegal action raises instead of being a counted no-op.
 
     The arrays of an observation are buffers that the next step overwrites when ``reset_raw`` and ``step_raw`` are
@@ -63,6 +65,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         *,
         seeds: Sequence[int] | None = None,
         shaped: bool | None = None,
+        foresight: bool = False,
         strict: bool = False,
     ) -> None:
         if num_envs < 1:
@@ -90,7 +93,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
                 f"only; the reward is {reward!r}. Set env.guide.potential=false or env.reward={SHAPED_REWARDS[0]}."
             )
         cluster = self.scenario.cluster
-        self.spec_obs = spec_of(cluster.num_pools, cluster.num_gpus, self.scenario.window, self.config)
+        self.spec_obs = spec_of(cluster.num_pools, cluster.num_gpus, self.scenario.window, self.config, foresight)
         self._plan = Plan(self.config, self.spec_obs, self.scenario.time_scale_s, num_envs, pays=reward == "planned")
         if self._shaped and self.config.discount_s is not None:
             raise ConfigError(
@@ -191,6 +194,8 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
             for columns in self._type_columns:
                 lookahead[:, columns] = self._lookahead(self._remaining[:, columns])
         hide_globals(self.config.globals, self._obs["globals"], self._state.views.head[: self.num_envs], self._shown)
+        if "arrivals" in self._obs:
+            show_arrivals(self._state, self.scenario.time_scale_s, self._obs["arrivals"])
         if not self.config.idle_waits:
             mask = self._obs["action_mask"]
             mask[:, 0] &= ~mask[:, 1:].any(axis=1)
@@ -224,8 +229,7 @@ class SchedulingVectorEnv(gym.vector.VectorEnv):
         for e in range(self.num_envs):
             self._reset_env(e)
         everywhere = np.ones(self.num_envs, np.bool_)
-        self._done = np.zeros(self.num_envs, np.bool_)
-        self._ended = []
+        self._done, self._ended = np.zeros(self.num_envs, np.bool_), []
         self._call(np.full(self.num_envs, kernels.SKIP), everywhere, np.zeros(self.num_envs, np.bool_))
         if self.config.settle:
             self._return += self._settle(self._done)

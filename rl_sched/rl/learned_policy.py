@@ -35,7 +35,7 @@ class LearnedPolicy:
         experiment: The resolved experiment it was trained by.
         meta: What the checkpoint says about itself (steps, scores, code version, ...).
         network: The network with its weights.
-        spec: Shapes of the observations it was trained on.
+        spec: Shapes of the observations it was trained on, without what only the value was told.
     """
 
     def __init__(self, experiment: ExperimentConfig, network: nn.Module, spec: ObsSpec, meta: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ class LearnedPolicy:
         checkpoint.check_answers(loaded, network, repr(str(path)))
         if check_features and all(part.available() is None for part in scenarios_of(experiment)):
             checkpoint.check_observations(loaded, ScenarioEnvs(experiment), repr(str(path)))
-        return cls(experiment, network, spec, loaded.meta)
+        return cls(experiment, network, spec._replace(arrival_features=0), loaded.meta)
 
     def play_episodes(
         self, scenario: Scenario | str, seeds: Sequence[int], greedy: bool = True

@@ -39,7 +39,7 @@ class Thoughts(NamedTuple):
     """What a network made of one observation. W slots, T pools of the cluster, G GPUs."""
 
     decision: Decision
-    value: float  # of the state, in the units of the training reward
+    value: float | None  # of the state, in the units of the training reward; None = it asks for arrivals to come
     wait_logit: float
     wait_prob: float
     logits: np.ndarray  # (W, T) of starting the job of a slot on a pool; nan where that is illegal
@@ -161,7 +161,7 @@ class LivePlayer:
             decision = Start(env.job_at(slot), kind)
         return Thoughts(
             decision,
-            float(output.value[0]),
+            float(output.value[0]) if network.value_arrivals is None else None,
             float(output.logits[0, 0]),
             float(probs[0]),
             np.where(legal, logits, np.nan),

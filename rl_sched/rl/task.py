@@ -123,7 +123,9 @@ class ScenarioEnvs:
         most = [None if split == "train" else len(part.seeds.of(split)) for part in parts]
         counts = shares(num_envs, most) if len(parts) > 1 else [num_envs]
         shown = [paid(self.experiment, part) if split == "train" else judged(config) for part in parts]
+        foresight = split == "train" and self.experiment.algo == "ppo" and self.experiment.ppo.foresight
         made = [
-            SchedulingVectorEnv(part, env, n, seed, split) for part, env, n in zip(parts, shown, counts, strict=True)
+            SchedulingVectorEnv(part, env, n, seed, split, foresight=foresight)
+            for part, env, n in zip(parts, shown, counts, strict=True)
         ]
         return made[0] if len(made) == 1 and config.types is None else JoinedVectorEnv(made, config)

@@ -28,6 +28,7 @@ class Shapes(NamedTuple):
     global_features: int = 4
     num_types: int = 3
     guided: bool = False
+    arrival_features: int = 0
 
     @property
     def num_actions(self) -> int:
@@ -58,6 +59,8 @@ def random_obs(spec: Shapes, batch: int, seed: int = 0, num_jobs: int | None = N
         "globals": rng.normal(size=(batch, spec.global_features)).astype(np.float32),
         "action_mask": mask,
     }
+    if spec.arrival_features:
+        obs["arrivals"] = rng.random((batch, spec.arrival_features)).astype(np.float32)
     if spec.guided:
         obs["guide"] = np.array([rng.choice(np.flatnonzero(row)) for row in mask], np.int64)
     return {key: torch.from_numpy(part) for key, part in obs.items()}
@@ -140,6 +143,20 @@ class NetworkConformance:
         more = guided(obs).logits - plain(obs).logits
         expected = torch.zeros_like(more).scatter_(1, obs["guide"][:, None], 3.0)
         torch.testing.assert_close(more, expected, atol=1e-5, rtol=0)
+
+    def test_only_the_value_knows_of_arrivals_to_come(self, name: str) -> None:
+        network = make(name, Shapes(arrival_features=5))
+        obs = random_obs(Shapes(arrival_features=5), 40)
+        told = {**obs, "arrivals": obs["arrivals"].requires_grad_()}
+        out = network(told)
+        untold = network({key: part for key, part in obs.items() if key != "arrivals"})
+        assert torch.equal(out.logits, untold.logits)
+        (slope,) = torch.autograd.grad(out.logits.sum() + out.value.sum(), told["arrivals"])
+        (again,) = torch.autograd.grad(network(told).value.sum(), told["arrivals"])
+        assert torch.equal(slope, again) and (slope.abs().sum(dim=1) > 0).all()
+        # Where they are missing nothing is to come.
+        nothing = network({**obs, "arrivals": torch.zeros(40, 5)})
+        assert torch.equal(nothing.value, untold.value) and (out.value - untold.value).abs().min() > 0
 
 
 class SetNetworkConformance:

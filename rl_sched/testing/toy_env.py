@@ -22,6 +22,7 @@ class ToySpec(NamedTuple):
     global_features: int = 2
     num_types: int = 2
     guided: bool = False
+    arrival_features: int = 0
 
     @property
     def num_actions(self) -> int:

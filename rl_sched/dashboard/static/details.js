@@ -89,7 +89,7 @@ async function why(lane, index) {
       ...c.run_s.map((s) => (s === null || s === Infinity ? "–" : seconds(s))), data.pools.filter((_, t) => c.fits[t]).join(", ") || "nowhere", c.rank === null ? "–" : c.rank + 1, ...c.scores.map((s) => number(s, 3))] })));
   fill(parts.why,
     el("p", {}, el("b", {}, `Decision ${whole(index)} of ${lane.name} at ${seconds(data.time_s)}: ${does(data.taken)}.`), ` ${whole(data.waiting)} jobs wait, ${whole(data.running)} run, idle: ${free}.`),
-    data.wait ? el("p", {}, `Waiting has logit ${number(data.wait.logit, 3)}, probability ${percent(data.wait.probability)}; the state's value is ${number(data.value, 3)}.`) : null,
+    data.wait ? el("p", {}, `Waiting has logit ${number(data.wait.logit, 3)}, probability ${percent(data.wait.probability)}${data.value === null ? "" : `; the state's value is ${number(data.value, 3)}`}.`) : null,
     data.others.length ? el("h3", {}, "What the other policies would have done") : null, data.others.length ? others : null,
     el("h3", {}, "Candidates"), el("p", { class: "soft" }, data.score_meaning),
     data.candidates.length ? candidates : el("div", { class: "empty" }, "No job waits: there is nothing to choose."),

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from rl_sched.config import NetworkConfig
 from rl_sched.rl.networks.packing import Packed, attend, pack, pool
-from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
+from rl_sched.rl.networks.types import (
+    POLICY_GAIN,
+    Obs,
+    PolicyOutput,
+    SpecLike,
+    add_guide_prior,
+    arrivals_layer,
+    linear,
+)
 
 #: Hidden units of the value per unit of token width: it is computed once per observation, not per job.
 VALUE_FACTOR = 4
@@ -63,6 +71,7 @@ class CrossAttention(nn.Module):
         self.job_head = linear(d, spec.num_types, gain=POLICY_GAIN)
         self.noop_head = linear(d, 1, gain=POLICY_GAIN)
         self.value_hidden = linear(d, VALUE_FACTOR * d)
+        self.value_arrivals = arrivals_layer(spec, VALUE_FACTOR * d)
         self.value_head = linear(VALUE_FACTOR * d, 1, gain=1.0)
 
     def forward(self, obs: Obs) -> PolicyOutput:
@@ -79,7 +88,10 @@ class CrossAttention(nn.Module):
         context = (
             self.job_pool(pool(rows, packed)) + self.gpu_pool(_mean_per_type(gpu, member)) + glob_context
         ).relu()  # (B, d)
-        value = self.value_head(self.value_hidden(context).relu()).squeeze(1)
+        hidden = self.value_hidden(context)
+        if self.value_arrivals is not None and "arrivals" in obs:
+            hidden = hidden + self.value_arrivals(obs["arrivals"].index_select(0, packed.order))
+        value = self.value_head(hidden.relu()).squeeze(1)
 
         rows = (self.job_hidden(rows) + self.context_to_job(context).index_select(0, packed.place)).relu()
         tokens = torch.cat([rows, context])  # (M + B, d)

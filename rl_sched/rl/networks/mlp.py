@@ -6,7 +6,15 @@ import torch
 from torch import nn
 
 from rl_sched.config import NetworkConfig
-from rl_sched.rl.networks.types import POLICY_GAIN, Obs, PolicyOutput, SpecLike, add_guide_prior, linear
+from rl_sched.rl.networks.types import (
+    POLICY_GAIN,
+    Obs,
+    PolicyOutput,
+    SpecLike,
+    add_guide_prior,
+    arrivals_layer,
+    linear,
+)
 
 #: Hidden units per unit of token width, so that one ``hidden`` setting suits both networks.
 WIDTH_FACTOR = 4
@@ -30,6 +38,7 @@ class FlatMLP(nn.Module):
         self.first = linear(inputs, 2 * width)
         self.policy_hidden = linear(width, width)
         self.value_hidden = linear(width, width)
+        self.value_arrivals = arrivals_layer(spec, width)
         self.policy_head = linear(width, 1 + spec.window * spec.num_types, gain=POLICY_GAIN)
         self.value_head = linear(width, 1, gain=1.0)
 
@@ -39,4 +48,7 @@ class FlatMLP(nn.Module):
         logits = self.policy_head(self.policy_hidden(policy).relu())
         if self.guided:
             logits = add_guide_prior(logits, obs, self.guide_prior)
-        return PolicyOutput(logits, self.value_head(self.value_hidden(value).relu()).squeeze(1))
+        hidden = self.value_hidden(value)
+        if self.value_arrivals is not None and "arrivals" in obs:
+            hidden = hidden + self.value_arrivals(obs["arrivals"])
+        return PolicyOutput(logits, self.value_head(hidden.relu()).squeeze(1))

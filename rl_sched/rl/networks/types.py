@@ -16,7 +16,8 @@ from torch import Tensor, nn
 #: Gain of the policy heads at the start: the first policy is nearly uniform.
 POLICY_GAIN = 0.05
 
-#: jobs (B, W, Fj), gpus (B, G, Fg), globals (B, Fx) float32; guide (B,) int64 where a guide is configured.
+#: jobs (B, W, Fj), gpus (B, G, Fg), globals (B, Fx) float32; guide (B,) int64 where a guide is configured. In training
+#: there may be arrivals (B, Fa) as well, which only the value sees: where they are missing, nothing is to come.
 Obs = Mapping[str, Tensor]
 
 
@@ -37,6 +38,8 @@ class SpecLike(Protocol):
     def num_types(self) -> int: ...
     @property
     def guided(self) -> bool: ...
+    @property
+    def arrival_features(self) -> int: ...
     def _asdict(self) -> dict[str, Any]: ...
 
 
@@ -58,6 +61,11 @@ def linear(inputs: int, outputs: int, *, gain: float = 2.0**0.5, bias: bool = Tr
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def arrivals_layer(spec: SpecLike, width: int) -> nn.Linear | None:
+    """What tells the value's hidden layer, ``width`` units, of the arrivals to come; None where nothing does."""
+    return linear(spec.arrival_features, width, bias=False) if spec.arrival_features else None
 
 
 def add_guide_prior(logits: Tensor, obs: Obs, prior: float) -> Tensor:
