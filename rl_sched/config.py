@@ -116,7 +116,7 @@ class PPOConfig:
     entropy_final: float = 0.0  #: ... and the fraction of it that is left from 80 % of the steps on
     entropy_jump: float | None = None  #: an observation's entropy counts within so many nats of the acting policy's
     value_coef: float = 0.5
-    foresight: bool = False  #: in training the value knows the arrivals to come, which tell luck from merit
+    foresight: bool = True  #: in training alone the value knows the arrivals to come: luck, not merit
     value_clip: bool = False  #: squared error of a value held within ``clip`` of the old one, instead of Huber's loss
     max_grad_norm: float = 0.5
     advantages: str = "minibatch"  #: normalised per minibatch | rollout

@@ -39,6 +39,7 @@ def test_tables_of_features() -> None:
         *numbered(observation.GLOBALS),
         *(("per type", name) for name in observation.GLOBALS_PER_TYPE),
     ]
+    assert table("arrivals") == numbered(observation.ARRIVALS)
 
 
 def test_tables_of_names() -> None:
@@ -46,7 +47,7 @@ def test_tables_of_names() -> None:
     reward_rows = re.findall(r"^\| `([^`]+)` \| ", PAGE.split("## Reward")[1].split("## End")[0], flags=re.M)
     assert reward_rows == list(REWARDS)
     keys = re.findall(r"^\| `([^`]+)` \| \(", PAGE, flags=re.M)
-    env = SchedulingVectorEnv("default", EnvConfig(guide=GuideConfig(policy="min_min")), 1)
+    env = SchedulingVectorEnv("default", EnvConfig(guide=GuideConfig(policy="min_min")), 1, foresight=True)
     assert sorted(keys) == sorted(env.single_observation_space)  # type: ignore[call-overload]
 
 

@@ -284,6 +284,14 @@ def test_resume_refuses_another_experiment(tmp_path: Path) -> None:
         train(dataclasses.replace(SMALL, seed=9), tmp_path, resume=True, task=TASK)
 
 
+def test_resume_refuses_other_observations(tmp_path: Path) -> None:
+    train(SMALL, tmp_path, on_progress=lambda p: False, task=TASK)
+    about = tmp_path / "last" / "meta.json"
+    about.write_text(about.read_text().replace('"arrival_features": 0', '"arrival_features": 19'))
+    with pytest.raises(CheckpointError, match=r"observations of other shape .*'arrival_features': 19"):
+        train(SMALL, tmp_path, resume=True, task=TASK)
+
+
 def test_wrong_network_fails_before_rllib(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'cross_attention'"):
         train(dataclasses.replace(SMALL, network=NetworkConfig("cross_atention")), tmp_path, task=TASK)

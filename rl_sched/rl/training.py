@@ -215,13 +215,17 @@ class _Run:
             "total_steps": self.total,
             "seconds": self._seconds(),
             "scenario": self.experiment.scenario,
-            "spec": dict(self.algo.runner.env.spec_obs._asdict()),
+            "spec": self._spec(),
             "objective": self.task.objective,
             "gap_pairs": self.validator.pairs,
             "val": _plain(now.val._asdict()) if now.val else None,
             **_plain({"best_score": now.best_score}),
         }
         checkpoint.save(folder, self.experiment, self.algo.network, self.probe, meta, extra)
+
+    def _spec(self) -> dict[str, Any]:
+        """Shapes of the observations."""
+        return dict(self.algo.runner.env.spec_obs._asdict())
 
     def _save_last(self) -> None:
         self._save(self.last, self.algo.store)
@@ -232,6 +236,11 @@ class _Run:
         if to_dict(loaded.experiment) != to_dict(self.experiment):
             raise CheckpointError(
                 f"{str(self.last)!r} belongs to another experiment. Give another folder, or train without resuming."
+            )
+        if loaded.meta["spec"] != (spec := self._spec()):
+            raise CheckpointError(
+                f"{str(self.last)!r} was trained on observations of other shape ({loaded.meta['spec']}; now {spec}) by "
+                "another version of the code. Continue it with that version, or train anew."
             )
         self.algo.resume(self.last, loaded.weights)
         self.validator.pairs = loaded.meta["gap_pairs"]
