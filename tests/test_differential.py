@@ -186,6 +186,36 @@ def test_local_search_plans_gangs_that_have_no_place_yet() -> None:
     assert_agreement(world, POLICIES.create("local_search"), RULES["local_search"])
 
 
+@pytest.mark.parametrize("name", ["min_min", "local_search"])
+def test_a_reservation_may_end_before_what_a_misplaced_gang_waits_for(name: str) -> None:
+    """At 5 ten GPUs are idle, in two halves: the gang of 10 waits for one at 16, or at 12 behind the last job."""
+    workload = Workload.build(
+        [0, 0, 0, 0, 0, 0, 0, 1, 3, 6, 6, 7, 8, 8, 8],
+        [8, 8, 1, 3, 6, 5, 8, 1, 1, 1, 3, 4, 1, 1, 1],
+        [12, 3, 1, 5, 10, 7, 5, 2, 1, 1, 1, 1, 1, 1, 7],
+        job_class=[1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        speed=[[0.5], [2.0], [0.25]],
+        gpu_types=("a100",),
+    )
+    groups = (*(NodeGroup("a100", 1, size) for size in (2, 2, 3)), NodeGroup("a100", 2, 5))
+    rules = Rules(placement="consolidated", dispatch="one_start_per_event", tie_order="heapq")
+    assert_agreement(World(ClusterSpec(groups), workload, rules), POLICIES.create(name), RULES[name])
+
+
+@pytest.mark.parametrize("times", [(2.21, 3.92), (1.14, 3.24), (2.35, 3.49)])
+def test_a_bound_that_is_rounded_rejects_no_better_plan(times: tuple[float, float]) -> None:
+    workload = Workload.build(
+        [0] * 8 + [1],
+        [1, times[0], 4.5, 1, 1, 1, 1, 1, times[1]],
+        [1, 1, 2, 1, 1, 1, 1, 1, 3],
+        job_class=[0, 0, 1, 0, 0, 0, 0, 0, 0],
+        speed=[[1.0], [0.3]],
+        gpu_types=("a100",),
+    )
+    world = World(ClusterSpec((NodeGroup("a100", 1, 5),)), workload, Rules())
+    assert_agreement(world, POLICIES.create("local_search"), RULES["local_search"])
+
+
 @settings(max_examples=EXAMPLES)
 @given(world=worlds())
 def test_invariants_hold(world: World) -> None:

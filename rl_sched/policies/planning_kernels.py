@@ -10,6 +10,9 @@ from rl_sched.sim.jit import helper, routine
 #: Mask of the lower half of a draw.
 LOW = np.uint64(0xFFFFFFFF)
 
+#: Sums of the same times in another order may differ by this factor.
+ROUNDED = 1.0 + 1e-9
+
 
 @helper
 def mix(x):
@@ -24,15 +27,15 @@ def mix(x):
 def _planned(look, i, params):
     """Where the job of row ``i`` is planned to finish first: (type, finish, start, bound), in s from now.
 
-    Finish counts waiting ``alpha`` times. ``bound`` is the least finish over the types: a type that is free now may be
-    preferred to it (``theta``), and reservations can only raise it, since they only delay slots of the plan. It is -inf
-    for a job that has no place yet but may have one behind a reservation.
+    Finish counts waiting ``alpha`` times. ``bound`` is at most the finish after any reservations: the least finish over
+    the types, to which a type that is free now may be preferred (``theta``), since reservations only delay slots of the
+    plan. But where idle GPUs are not where the placement rule needs them, a reservation may end before what the job
+    waits for now, and then only its run time is sure.
     """
     alpha, theta = params[0], params[1]
     gang = look.gang[i]
-    best, finish, begin = -1, np.inf, 0.0
+    best, finish, begin, bound = -1, np.inf, 0.0, np.inf
     now_type, now_s = -1, np.inf
-    crowded = False
     for t in range(look.duration.shape[1]):
         if look.duration[i, t] == np.inf:
             continue
@@ -45,14 +48,14 @@ def _planned(look, i, params):
             while k < look.plan.shape[1] - 1 and look.plan[t, k] == 0.0:
                 k += 1
             at = look.plan[t, k]
+            bound = min(bound, look.duration[i, t])
             if at == 0.0:
-                crowded = True
                 continue  # all are about to be free (one event per decision), or the gang never fits here
         if at == 0.0 and look.duration[i, t] < now_s:
             now_type, now_s = t, look.duration[i, t]
         if alpha * at + look.duration[i, t] < finish:
             best, finish, begin = t, alpha * at + look.duration[i, t], at
-    bound = -np.inf if crowded else finish
+    bound = min(bound, finish)
     if best >= 0 and begin > 0.0 and now_type >= 0 and now_s <= theta * finish:
         best, finish, begin = now_type, now_s, 0.0
     return best, finish, begin, bound
@@ -154,7 +157,7 @@ def _try(look, jobs, params, limit):
         best, finish, begin, _ = _planned(look, i, params)
         total += finish
         rest -= look.when[2, i]
-        if best < 0 or total + rest >= limit:
+        if best < 0 or total + rest > ROUNDED * limit:
             return False, total
         look.when[1, i], look.turn[1, i] = begin, best
         _reserve(look, i, best, begin)
