@@ -203,7 +203,7 @@ def test_a_reservation_may_end_before_what_a_misplaced_gang_waits_for(name: str)
 
 
 @pytest.mark.parametrize("times", [(2.21, 3.92), (1.14, 3.24), (2.35, 3.49)])
-def test_a_bound_that_is_rounded_rejects_no_better_plan(times: tuple[float, float]) -> None:
+def test_plans_that_differ_by_rounding(times: tuple[float, float]) -> None:
     workload = Workload.build(
         [0] * 8 + [1],
         [1, times[0], 4.5, 1, 1, 1, 1, 1, times[1]],

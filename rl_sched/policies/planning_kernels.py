@@ -10,9 +10,6 @@ from rl_sched.sim.jit import helper, routine
 #: Mask of the lower half of a draw.
 LOW = np.uint64(0xFFFFFFFF)
 
-#: Sums of the same times in another order may differ by this factor.
-ROUNDED = 1.0 + 1e-9
-
 
 @helper
 def mix(x):
@@ -145,7 +142,11 @@ def plan_first(look, n, params, most):
 
 @helper
 def _try(look, jobs, params, limit):
-    """Plans the jobs in the order ``look.turn[3]``; whether their finishes add up to less than ``limit``: (it, sum)."""
+    """Plans the jobs in the order ``look.turn[3]``; whether their finishes add up to less than ``limit``: (it, sum).
+
+    A plan is given up as soon as what it costs and the run times of the jobs to come are no less. Among sums that are
+    equal but for rounding this decides, so it is part of the rule.
+    """
     for t in range(look.duration.shape[1]):
         for k in range(look.plan.shape[1]):
             look.plan[t, k] = look.free_at[t, k]
@@ -157,7 +158,7 @@ def _try(look, jobs, params, limit):
         best, finish, begin, _ = _planned(look, i, params)
         total += finish
         rest -= look.when[2, i]
-        if best < 0 or total + rest > ROUNDED * limit:
+        if best < 0 or total + rest >= limit:
             return False, total
         look.when[1, i], look.turn[1, i] = begin, best
         _reserve(look, i, best, begin)

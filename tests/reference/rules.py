@@ -93,8 +93,9 @@ def local_search(alpha: float = 1.0, theta: float = 1.0, moves: int = 100, depth
             reserve(view, avail, row, t, start)
             unplanned.remove(row)
 
-    def cost_of(view: View, order: list[int]) -> tuple[float, dict[int, tuple[int, float]]]:
+    def cost_of(view: View, order: list[int], limit: float = INF) -> tuple[float, dict[int, tuple[int, float]]]:
         avail, total, plan = _free_after(view), 0.0, {}
+        rest = sum(_fastest(view.jobs[row]) for row in order)
         for row in order:
             job = view.jobs[row]
             found = _plan(job, view.fits(row), avail, alpha, theta)
@@ -102,6 +103,9 @@ def local_search(alpha: float = 1.0, theta: float = 1.0, moves: int = 100, depth
                 return INF, {}
             score, t, start = found
             total += score
+            rest -= _fastest(job)
+            if total + rest >= limit:  # matters among sums that are equal but for rounding
+                return INF, {}
             plan[row] = t, start
             reserve(view, avail, row, t, start)
         return total, plan
@@ -122,7 +126,7 @@ def local_search(alpha: float = 1.0, theta: float = 1.0, moves: int = 100, depth
                     target += target >= source
                     trial = list(order)
                     trial.insert(target, trial.pop(source))
-                total, other = cost_of(view, trial)
+                total, other = cost_of(view, trial, least)
                 if total < least:
                     least, plan, order = total, other, trial
         avail = _free_after(view)
