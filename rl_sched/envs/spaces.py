@@ -40,7 +40,7 @@ def space_of(spec: ObsSpec) -> gym.spaces.Dict:
 
 def empty_observation(n: int, spec: ObsSpec) -> Obs:
     """Buffers of an observation of ``n`` environments; ``guide``, where there is one, is not among them."""
-    obs = {
+    obs: Obs = {
         "jobs": np.zeros((n, spec.window, spec.job_features), np.float32),
         "gpus": np.zeros((n, spec.num_gpus, spec.gpu_features), np.float32),
         "globals": np.zeros((n, spec.global_features), np.float32),
